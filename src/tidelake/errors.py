@@ -1,0 +1,94 @@
+"""What Tidelake raises: every error carries fields, because callers branch on them.
+
+A message says what was found and what was expected, what state the data is in, and what to do next.
+"""
+
+from collections.abc import Sequence
+
+
+class TidelakeError(Exception):
+    """Base of all errors that Tidelake raises on purpose."""
+
+
+class SourceError(TidelakeError):
+    """A source did not answer, or answered with an error.
+
+    Args:
+        message: What was asked and what came back; never holds a secret.
+        retryable: Whether the same request may succeed later.
+        retry_after: Seconds the source asked us to wait; None where it said nothing.
+        status: HTTP status; None where there was no answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool,
+        retry_after: float | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.retry_after = retry_after
+        self.status = status
+
+
+class FormatDrift(TidelakeError):
+    """A payload or file is not in the format that its parser or importer expects."""
+
+    def __init__(self, message: str, *, segment: str | None = None, line: int | None = None) -> None:
+        super().__init__(message)
+        self.segment = segment
+        self.line = line
+
+
+class SequenceGap(TidelakeError):
+    """Ids `first` to `last`, both inclusive, are missing."""
+
+    def __init__(self, message: str, *, first: int, last: int) -> None:
+        super().__init__(message)
+        self.first = first
+        self.last = last
+
+
+class NotInLake(TidelakeError):
+    """What was asked for is not in the lake; `available` lists what is."""
+
+    def __init__(self, message: str, *, available: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.available = tuple(available)
+
+
+class ConfigError(TidelakeError):
+    """A setting is missing or wrong; `tried` lists every place that was looked in, in order."""
+
+    def __init__(self, message: str, *, tried: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.tried = tuple(tried)
+
+
+class MissingExtra(TidelakeError):
+    """An optional dependency is not installed; `extra` names the extra that brings it."""
+
+    def __init__(self, message: str, *, extra: str) -> None:
+        super().__init__(message)
+        self.extra = extra
+
+
+class LaneMoved(TidelakeError):
+    """Another writer sealed entries of this lane first; `head` is the last sealed entry's number now."""
+
+    def __init__(self, message: str, *, lane: str, head: int) -> None:
+        super().__init__(message)
+        self.lane = lane
+        self.head = head
+
+
+class LedgerBroken(TidelakeError):
+    """The chain of a lane does not hold: an entry is missing, changed or out of place."""
+
+    def __init__(self, message: str, *, lane: str, seq: int) -> None:
+        super().__init__(message)
+        self.lane = lane
+        self.seq = seq

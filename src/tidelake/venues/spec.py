@@ -1,0 +1,101 @@
+"""The words in which a venue is described; `venues/<name>.py` holds one `Venue` each."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from tidelake.raw.frame import Frame
+
+Record = Mapping[str, object]  # str, int, Decimal, bool or None under each field name
+Context = dict[str, str]
+Flatten = Callable[[Frame, Context], Iterable[Record]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One GET: the path with its query, relative to the venue's REST base, and its weight against the rate."""
+
+    path: str
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `weight` units per `seconds` for one host."""
+
+    weight: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TradePages:
+    """How a venue pages through its public trades. All builders take the venue's own symbol.
+
+    Attributes:
+        order: "backward": `below` pages downwards from an id. "forward": `above` pages upwards. "latest": only the
+            newest page exists.
+        newest: The newest page.
+        below: The page of trades with trade_seq < seq, nearest first.
+        above: The page of trades after (seq, event_ns), oldest first; a venue uses the one of the two that it pages by,
+            and may answer some trades at or before it again.
+        since: The page that starts at the first trade at or after event_ns, oldest first.
+        below_time: The page of trades older than event_ns, newest first.
+        page_size: Trades that a full page holds.
+        reach: How far back the venue answers; None where it answers all.
+    """
+
+    order: Literal["backward", "forward", "latest"]
+    newest: Callable[[str], Request]
+    page_size: int
+    below: Callable[[str, int], Request] | None = None
+    above: Callable[[str, int, int], Request] | None = None
+    since: Callable[[str, int], Request] | None = None
+    below_time: Callable[[str, int], Request] | None = None
+    reach: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CandlePages:
+    """How a venue answers candles: a page of `interval` bars that starts at event_ns, or the newest page at 0."""
+
+    page: Callable[[str, str, int], Request]
+    intervals: tuple[str, ...]
+    page_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """One venue.
+
+    Attributes:
+        source: Source id, such as "binance-spot".
+        rest_url: Base of its public REST interface, without a slash at the end.
+        rate: Limit of that host as documented.
+        canonical: Canonical symbol of the venue's own; raises ValueError where it knows no rule for it.
+        venue_symbol: The venue's own symbol for REST of a canonical one; raises ValueError likewise.
+        numbered: Whether `trade_seq` counts each trade of a symbol by one, so that holes show.
+        trades, candles: Paging, where the venue has it.
+        instruments: Requests that together list all products.
+        flatten: Functions that mappings name in `flatten`, for payloads that a mapping cannot say.
+        note_context: Reads what later frames need from a frame (such as channel id to symbol) into the context;
+            `context_token` is bytes that such frames always hold, so that others need not be parsed.
+        recording_names: Upper-case file name prefixes under which recorders keep this venue's frames.
+        refusal: Finds an error that the venue wraps in an answer with status 200: returns its text, None where the
+            answer is good, and whether the same request may succeed later.
+    """
+
+    source: str
+    rest_url: str
+    rate: Rate
+    canonical: Callable[[str], str]
+    venue_symbol: Callable[[str], str]
+    numbered: bool
+    trades: TradePages | None = None
+    candles: CandlePages | None = None
+    instruments: tuple[Request, ...] = ()
+    flatten: Mapping[str, Flatten] = field(default_factory=dict)
+    note_context: Callable[[Frame, Context], None] | None = None
+    context_token: bytes = b""
+    recording_names: tuple[str, ...] = ()
+    refusal: Callable[[bytes], tuple[str, bool] | None] | None = None
