@@ -1,0 +1,1 @@
+"""Canonical tables: schemas, mappings, derive, and reads as of a time."""

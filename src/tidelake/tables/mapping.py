@@ -1,0 +1,102 @@
+"""Field mappings: which payloads of a source hold rows of a table, and which field means what.
+
+A mapping stands in YAML beside its venue, or in a user's own directory, where one of the same source and name replaces
+ours. `docs/add-a-venue.md` explains each word by example.
+"""
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import yaml
+
+from tidelake.errors import ConfigError
+
+As = Literal["text", "integer", "integer_text", "decimal", "symbol", "enum", "s", "ms", "us", "ns", "iso8601"]
+
+
+class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"as_": "as"}):
+    """Where a column's value stands and how it is read; one of `path`, `frame` and `nth`.
+
+    Attributes:
+        path: Dots lead from the row into objects; `^.` starts at the payload. Of a flattened record: its field.
+        as_: How the value is read (`tables.values`).
+        values: For "enum": the venue's word to ours; any other word is refused.
+        frame: "symbol" (that the page was asked for) or "recv_ns" (as event time).
+        nth: True for trade_id where the venue gives no id: it is made of time, price, size, side and a count of equal ones.
+    """
+
+    path: str = ""
+    as_: As = "text"
+    values: dict[str, str] = {}
+    frame: Literal["", "symbol", "recv_ns"] = ""
+    nth: bool = False
+
+
+class MappingSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"set_": "set"}):
+    """One mapping as written."""
+
+    name: str
+    table: str
+    kind: Literal["frame", "page"]
+    fields: dict[str, FieldRule]
+    request: str = ""
+    where: dict[str, list[str | int | bool]] = {}
+    rows: str = ""
+    flatten: str = ""
+    set_: dict[str, str] = {}
+    valid_from: dt.date | None = None
+    valid_to: dt.date | None = None
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    source: str
+    mappings: list[MappingSpec]
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A mapping with its source and version; `version` changes when any word of it does."""
+
+    source: str
+    spec: MappingSpec
+    version: str = field(default="")
+
+
+def _read(text: str, where: str) -> list[Mapping]:
+    try:
+        file = msgspec.convert(yaml.safe_load(text), _File)
+    except (yaml.YAMLError, msgspec.ValidationError) as exc:
+        raise ConfigError(f"mapping file {where} is not valid: {exc}", tried=(where,)) from exc
+    mappings = []
+    for spec in file.mappings:
+        digest = hashlib.sha256(msgspec.json.encode(spec, order="sorted")).hexdigest()[:8]
+        mappings.append(Mapping(file.source, spec, f"{file.source}/{spec.name}@{digest}"))
+    return mappings
+
+
+@cache
+def _shipped() -> tuple[Mapping, ...]:
+    folder = files("tidelake.venues")
+    found = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
+    return tuple(m for f in found for m in _read(f.read_text(encoding="utf-8"), f.name))
+
+
+def load_mappings(directory: Path | None = None) -> tuple[Mapping, ...]:
+    """All mappings: ours, and those of a user's directory in place of ours of the same source and name.
+
+    Raises:
+        ConfigError: The directory does not exist or a file in it is not a mapping file.
+    """
+    merged = {(m.source, m.spec.name): m for m in _shipped()}
+    if directory is not None:
+        if not directory.is_dir():
+            raise ConfigError(f"mapping directory {directory} does not exist", tried=(str(directory),))
+        for path in sorted(directory.glob("*.y*ml")):
+            merged |= {(m.source, m.spec.name): m for m in _read(path.read_text(encoding="utf-8"), str(path))}
+    return tuple(merged.values())
