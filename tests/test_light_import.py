@@ -1,0 +1,42 @@
+"""What `import tidelake` and the help must not load; the times themselves are measured by `make bench`."""
+
+import subprocess
+import sys
+
+import pytest
+
+import tidelake
+
+HEAVY = (
+    "polars", "pyarrow", "deltalake", "duckdb", "numba", "numpy", "obstore", "httpx", "websockets", "structlog",
+    "plotly", "starlette", "uvicorn", "cryptography", "pydantic",
+)  # fmt: skip
+
+
+def loaded_after(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter holds after `code`."""
+    script = f"{code}\nimport sys\nprint('\\n'.join(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_import_loads_nothing_heavy():
+    assert loaded_after("import tidelake").isdisjoint({*HEAVY, "typer", "rich", "msgspec", "yaml"})
+
+
+def test_command_line_loads_nothing_heavy_before_a_command_runs():
+    loaded = loaded_after("from tidelake.cli.app import app; import typer; typer.main.get_command(app)")
+    assert loaded.isdisjoint(set(HEAVY) - {"pydantic"})
+    assert "typer" in loaded
+
+
+def test_public_errors_come_lazily_from_the_package():
+    from tidelake.errors import NotInLake
+
+    assert tidelake.NotInLake is NotInLake
+    assert {"open", "Lake", "NotInLake"} <= set(dir(tidelake))
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        tidelake.no_such_name  # noqa: B018
