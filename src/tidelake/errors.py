@@ -60,6 +60,15 @@ class NotInLake(TidelakeError):
         self.available = tuple(available)
 
 
+class StoreError(TidelakeError):
+    """The store of the lake (disk, S3, ...) failed; `retryable` says whether the same call may succeed later."""
+
+    def __init__(self, message: str, *, key: str, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.key = key
+        self.retryable = retryable
+
+
 class ConfigError(TidelakeError):
     """A setting is missing or wrong; `tried` lists every place that was looked in, in order."""
 

@@ -99,6 +99,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
         known_ns: Largest receive clock up to and including this entry; `known_at` never decreases within a lane.
         claims: Per stream.
         context: What later segments need of earlier frames (such as channel id to symbol), before the first line.
+        context_after: The same after the last line; None where this segment left it as it was.
         writer: Random id of the process that sealed it.
         part: Random id of the part file it came from; "" where there was none.
         sealed_ns: Wall clock of the seal.
@@ -120,4 +121,26 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     part: str = ""
     claims: tuple[Claim, ...] = ()
     context: dict[str, str] = {}
+    context_after: dict[str, str] | None = None
     meta: dict[str, str] = {}
+
+    def next_context(self) -> dict[str, str]:
+        """The context before the first line of the next entry."""
+        return dict(self.context if self.context_after is None else self.context_after)
+
+
+_decoder = msgspec.json.Decoder(Entry)
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """The bytes of an entry as stored; their SHA-256 is the next entry's `prev`."""
+    return msgspec.json.encode(entry)
+
+
+def decode_entry(data: bytes) -> Entry:
+    """The entry of stored bytes.
+
+    Raises:
+        msgspec.MsgspecError: The bytes are not an entry; `raw.ledger` names which.
+    """
+    return _decoder.decode(data)

@@ -1,0 +1,200 @@
+"""The ledger: per lane, a chain of sealed entries under `ledger/<lane>/<seq>.json`, and nothing else.
+
+Putting an entry where none is commits its segment. Whoever comes second for a number finds it taken and reads the
+head again, so writers need no lock and no server.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import msgspec
+
+from tidelake.errors import LedgerBroken, NotInLake
+from tidelake.raw.entry import FIRST_PREV, Entry, decode_entry, encode_entry
+from tidelake.raw.store import Store
+
+LEDGER = "ledger"
+MAX_NAME_BYTES = 200
+READ_AHEAD = 16
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a lane ends: what the next entry follows.
+
+    Attributes:
+        seq: Number of the last entry; -1 where the lane is empty.
+        hash: SHA-256 of its bytes.
+        next_n: Place in the lane of the next line.
+        known_ns: Largest receive clock of the lane.
+        context: Context before the next line.
+    """
+
+    seq: int = -1
+    hash: str = FIRST_PREV
+    next_n: int = 0
+    known_ns: int = 0
+    context: dict[str, str] = field(default_factory=dict)
+
+
+def lane_name(source: str, feed: str, symbol: str) -> str:
+    """Name of the lane of one stream, safe as a folder name: unsafe characters and dots are percent-encoded.
+
+    A name of more than 200 bytes is cut and closed with a hash.
+    """
+    name = ".".join(quote(part, safe="").replace(".", "%2E") for part in (source, feed, symbol))
+    if len(name) <= MAX_NAME_BYTES:
+        return name
+    return f"{name[: MAX_NAME_BYTES - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def lane_folder(lane: str) -> str:
+    """Folder of a lane's entries in the store."""
+    return f"{LEDGER}/{lane}"
+
+
+def entry_key(lane: str, seq: int) -> str:
+    """Key of an entry in the store."""
+    return f"{LEDGER}/{lane}/{seq:012d}.json"
+
+
+def entry_hash(data: bytes) -> str:
+    """What the next entry's `prev` must be."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def head_after(entry: Entry) -> Head:
+    """The head of a lane whose last entry this is."""
+    return Head(
+        seq=entry.seq,
+        hash=entry_hash(encode_entry(entry)),
+        next_n=entry.first_n + entry.segment.lines,
+        known_ns=entry.known_ns,
+        context=entry.next_context(),
+    )
+
+
+def parse_entry(data: bytes, lane: str, seq: int) -> Entry:
+    """The entry of stored bytes, checked to be the one that its key says.
+
+    Raises:
+        LedgerBroken: The bytes are not an entry, not in the form it was sealed in, or of another place.
+    """
+    try:
+        entry = decode_entry(data)
+    except (msgspec.MsgspecError, ValueError) as exc:
+        raise _broken(lane, seq, f"is not an entry ({exc})") from exc
+    if (entry.lane, entry.seq) != (lane, seq):
+        raise _broken(lane, seq, f"says that it is entry {entry.seq} of {entry.lane}")
+    return entry
+
+
+def _broken(lane: str, seq: int, what: str) -> LedgerBroken:
+    return LedgerBroken(
+        f"ledger entry {entry_key(lane, seq)} {what}. Entries before it are intact; nothing was written. "
+        "Run `tidelake verify` for all that is wrong, and restore the object from a copy.",
+        lane=lane,
+        seq=seq,
+    )
+
+
+class Ledger:
+    """The entries of all lanes of a lake."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def lanes(self) -> list[str]:
+        """All lanes, by name."""
+        return list(self._store.folders(LEDGER))
+
+    def head(self, lane: str) -> Head:
+        """Where the lane ends, found in O(log n) looks and one listing of what lies after.
+
+        Raises:
+            LedgerBroken: An entry lies beyond a missing one, or the last does not decode.
+        """
+        last = self._last_seq(lane)
+        beyond = next(self._store.list(lane_folder(lane), after=entry_key(lane, last) if last >= 0 else None), None)
+        while beyond == entry_key(lane, last + 1):  # sealed since we looked
+            last += 1
+            beyond = next(self._store.list(lane_folder(lane), after=entry_key(lane, last)), None)
+        if beyond is not None:
+            raise _broken(lane, last + 1, f"is missing, and {beyond} follows it")
+        if last < 0:
+            return Head()
+        data = self._store.get(entry_key(lane, last))
+        entry = parse_entry(data, lane, last)
+        return Head(last, entry_hash(data), entry.first_n + entry.segment.lines, entry.known_ns, entry.next_context())
+
+    def _last_seq(self, lane: str) -> int:
+        def present(seq: int) -> bool:
+            return self._store.head(entry_key(lane, seq)) is not None
+
+        if not present(0):
+            return -1
+        step = 1
+        while present(step):
+            step *= 2
+        low, high = step // 2, step  # low is present, high is not
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if present(middle) else (low, middle)
+        return low
+
+    def entry(self, lane: str, seq: int) -> Entry:
+        """One entry.
+
+        Raises:
+            NotInLake: There is no such entry.
+            LedgerBroken: It is not what its key says.
+        """
+        return parse_entry(self._store.get(entry_key(lane, seq)), lane, seq)
+
+    def entries(self, lane: str, after: int = -1) -> Iterator[Entry]:
+        """Entries with seq > after, in order, up to the first missing one; each is checked to follow the one before.
+
+        Raises:
+            LedgerBroken: An entry is changed or out of place.
+        """
+        prev = FIRST_PREV if after < 0 else None
+        for seq, data in self._stored(lane, after + 1):
+            entry = parse_entry(data, lane, seq)
+            if prev is not None and entry.prev != prev:
+                raise _broken(lane, seq, f"follows {entry.prev[:16]}, but the entry before it is {prev[:16]}")
+            prev = entry_hash(data)
+            yield entry
+
+    def _stored(self, lane: str, first: int) -> Iterator[tuple[int, bytes]]:
+        if self._store.is_local:
+            seq = first
+            while (data := self._stored_one(lane, seq)) is not None:
+                yield seq, data
+                seq += 1
+            return
+        with ThreadPoolExecutor(READ_AHEAD) as readers:
+            width = 1
+            while True:
+                numbers = range(first, first + width)
+                for seq, data in zip(numbers, readers.map(lambda n: self._stored_one(lane, n), numbers), strict=True):
+                    if data is None:
+                        return
+                    yield seq, data
+                first, width = first + width, min(width * 2, READ_AHEAD)
+
+    def _stored_one(self, lane: str, seq: int) -> bytes | None:
+        try:
+            return self._store.get(entry_key(lane, seq))
+        except NotInLake:
+            return None
+
+    def put(self, entry: Entry) -> bool:
+        """Commit an entry; False where another writer's stands in its place.
+
+        True also where the stored bytes are this entry's own, put by a call whose answer was lost.
+        """
+        data, key = encode_entry(entry), entry_key(entry.lane, entry.seq)
+        return self._store.put_new(key, data) or self._store.get(key) == data
