@@ -37,8 +37,8 @@ class TradePages:
             newest page exists.
         newest: The newest page.
         below: The page of trades with trade_seq < seq, nearest first.
-        above: The page of trades after (seq, event_ns), oldest first; a venue uses the one of the two that it pages by,
-            and may answer some trades at or before it again.
+        above: The page of trades from (seq, event_ns) on, oldest first; a venue uses the one of the two that it pages
+            by. The trade itself is answered again where the venue still has it: proof that nothing lies between.
         since: The page that starts at the first trade at or after event_ns, oldest first.
         below_time: The page of trades older than event_ns, newest first.
         page_size: Trades that a full page holds.
@@ -81,6 +81,9 @@ class Venue:
         note_context: Reads what later frames need from a frame (such as channel id to symbol) into the context;
             `context_token` is bytes that such frames always hold, so that others need not be parsed.
         recording_names: Upper-case file name prefixes under which recorders keep this venue's frames.
+        instruments_next: The request that continues a list of products, read from an answer; None at its end.
+        key_header: Header name and environment variable of an API key that the venue takes for public data; it is
+            sent where the variable is set, to the venue's own host alone, and never logged.
         refusal: Finds an error that the venue wraps in an answer with status 200: returns its text, None where the
             answer is good, and whether the same request may succeed later.
     """
@@ -98,4 +101,6 @@ class Venue:
     note_context: Callable[[Frame, Context], None] | None = None
     context_token: bytes = b""
     recording_names: tuple[str, ...] = ()
+    instruments_next: Callable[[Request, bytes], Request | None] | None = None
+    key_header: tuple[str, str] | None = None
     refusal: Callable[[bytes], tuple[str, bool] | None] | None = None

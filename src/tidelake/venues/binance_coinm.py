@@ -1,0 +1,71 @@
+"""Binance COIN-M futures: inverse perpetuals and dated futures.
+
+Source:  https://developers.binance.com/docs/derivatives/coin-margined-futures/market-data/rest-api/Exchange-Information
+         https://developers.binance.com/docs/derivatives/coin-margined-futures/websocket-market-streams
+Quirks:  Sizes are contracts: 100 USD each for BTC, 10 USD for the others (`contractSize`). `m` true is a taker
+         that sold.
+         `BTCUSD_PERP` is the perpetual, `BTCUSD_210924` the dated one.
+Limits:  weight 2,400 a minute for each address.
+Samples: captures/hftbacktest-2024-08/cm
+"""
+
+from collections.abc import Iterable
+
+from tidelake.raw.frame import Frame
+from tidelake.venues import symbols
+from tidelake.venues.binance_spot import grid, refusal
+from tidelake.venues.binance_usdm import STATUS
+from tidelake.venues.payloads import decode
+from tidelake.venues.spec import Context, Rate, Record, Request, Venue
+
+
+def canonical(name: str) -> str:
+    """`BTCUSD_PERP` is BTC-USD-PERP, `BTCUSD_210924` is BTC-USD-20210924."""
+    pair, _, term = name.partition("_")
+    base, quote = symbols.split_quote(pair, ("USD",))
+    if term == "PERP":
+        return symbols.canonical(symbols.Symbol(base, quote, perpetual=True))
+    return symbols.canonical(symbols.Symbol(base, quote, expiry=symbols.six_digit_day(term)))
+
+
+def venue_symbol(symbol: str) -> str:
+    """The reverse of `canonical`."""
+    parsed = symbols.parse(symbol)
+    if parsed.quote == "USD" and parsed.kind == "perpetual":
+        return f"{parsed.base}USD_PERP"
+    if parsed.quote == "USD" and parsed.kind == "future" and parsed.expiry:
+        return f"{parsed.base}USD_{parsed.expiry:%y%m%d}"
+    raise ValueError(f"binance-coinm lists no {symbol!r}")
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+    """One record for each contract of exchangeInfo."""
+    for product in decode(frame.payload)["symbols"]:
+        dated = not product["symbol"].endswith("_PERP")
+        yield {
+            "venue_symbol": product["symbol"],
+            "kind": "future" if dated else "perpetual",
+            "base": product["baseAsset"],
+            "quote": product["quoteAsset"],
+            "settle": product["marginAsset"],
+            "contract_size": product["contractSize"],
+            "contract_unit": product["quoteAsset"],
+            "trading_status": STATUS[product["contractStatus"]],
+            "listed_at": product["onboardDate"],
+            "expires_at": product["deliveryDate"] if dated else None,
+            **grid(product),
+        }
+
+
+VENUE = Venue(
+    source="binance-coinm",
+    rest_url="https://dapi.binance.com",
+    rate=Rate(weight=2_400, seconds=60.0),
+    canonical=canonical,
+    venue_symbol=venue_symbol,
+    numbered=True,
+    instruments=(Request("/dapi/v1/exchangeInfo"),),
+    flatten={"instruments": instruments},
+    recording_names=("BINANCE_DELIVERY",),
+    refusal=refusal,
+)

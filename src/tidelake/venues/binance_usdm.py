@@ -1,0 +1,75 @@
+"""Binance USD-M futures: linear perpetuals and dated futures.
+
+Source:  https://developers.binance.com/docs/derivatives/usds-margined-futures/market-data/rest-api/Exchange-Information
+         https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams
+Quirks:  Sizes are in the base asset. `m` true is a taker that sold. `trade` frames (not in the documentation, but
+         served) count by one; `X` says MARKET, or INSURANCE_FUND and ADL, which are trades as well.
+         `BTCUSDT` is the perpetual, `BTCUSDT_210924` the dated one. A perpetual's delivery date is 2100-12-25: none.
+Limits:  weight 2,400 a minute for each address.
+Samples: captures/cryptofeed/BINANCE_FUTURES.* (2021-07), captures/hftbacktest-2024-08/usdm
+"""
+
+from collections.abc import Iterable
+
+from tidelake.raw.frame import Frame
+from tidelake.venues import symbols
+from tidelake.venues.binance_spot import grid, refusal
+from tidelake.venues.payloads import decode
+from tidelake.venues.spec import Context, Rate, Record, Request, Venue
+
+QUOTES = ("USDT", "USDC", "BUSD", "FDUSD", "USD1", "BTC", "ETH", "U")
+NEVER_MS = 4_133_404_800_000  # what a perpetual gives as its delivery date
+STATUS = {"TRADING": "trading", "PENDING_TRADING": "pre", "PRE_DELIVERING": "halted", "DELIVERING": "halted"}
+STATUS |= {"DELIVERED": "delisted", "PRE_SETTLE": "halted", "SETTLING": "halted", "CLOSE": "delisted"}
+
+
+def canonical(name: str) -> str:
+    """`BTCUSDT` is BTC-USDT-PERP, `BTCUSDT_210924` is BTC-USDT-20210924."""
+    pair, _, day = name.partition("_")
+    base, quote = symbols.split_quote(pair, QUOTES)
+    if day:
+        return symbols.canonical(symbols.Symbol(base, quote, expiry=symbols.six_digit_day(day)))
+    return symbols.canonical(symbols.Symbol(base, quote, perpetual=True))
+
+
+def venue_symbol(symbol: str) -> str:
+    """The reverse of `canonical`."""
+    parsed = symbols.parse(symbol)
+    if parsed.kind == "perpetual":
+        return parsed.base + parsed.quote
+    if parsed.kind == "future" and parsed.expiry:
+        return f"{parsed.base}{parsed.quote}_{parsed.expiry:%y%m%d}"
+    raise ValueError(f"binance-usdm lists no {parsed.kind} {symbol!r}")
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+    """One record for each contract of exchangeInfo."""
+    for product in decode(frame.payload)["symbols"]:
+        dated = product["deliveryDate"] < NEVER_MS and "_" in product["symbol"]
+        yield {
+            "venue_symbol": product["symbol"],
+            "kind": "future" if dated else "perpetual",
+            "base": product["baseAsset"],
+            "quote": product["quoteAsset"],
+            "settle": product["marginAsset"],
+            "contract_size": 1,
+            "contract_unit": product["baseAsset"],
+            "trading_status": STATUS[product["status"]],
+            "listed_at": product["onboardDate"],
+            "expires_at": product["deliveryDate"] if dated else None,
+            **grid(product),
+        }
+
+
+VENUE = Venue(
+    source="binance-usdm",
+    rest_url="https://fapi.binance.com",
+    rate=Rate(weight=2_400, seconds=60.0),
+    canonical=canonical,
+    venue_symbol=venue_symbol,
+    numbered=True,
+    instruments=(Request("/fapi/v1/exchangeInfo"),),
+    flatten={"instruments": instruments},
+    recording_names=("BINANCE_FUTURES",),
+    refusal=refusal,
+)

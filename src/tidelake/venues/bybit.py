@@ -1,0 +1,279 @@
+"""Bybit: v5 spot, linear, inverse and options; the legacy (v2) frames and pages of recordings.
+
+Source:  https://bybit-exchange.github.io/docs/v5/market/recent-trade, .. /market/instrument, .. /market/kline
+         https://bybit-exchange.github.io/docs/v5/websocket/public/trade
+Quirks:  One name in two categories: BTCUSDT is the linear perpetual and the spot pair. The category stands in the
+         request or in the socket's address; we write spot names as spot:BTCUSDT. Legacy frames are of contracts only.
+         v5 frames of spot lack `L` (direction of the price), which decides where the address is not known.
+         Trade ids are UUIDs, so nothing is numbered. REST answers only the newest trades: 60 for spot, 1,000 else; what
+         lies before them cannot be had again, and overlap in time is the only proof of continuity.
+         Sizes are in the base asset, but in USD for inverse contracts. `side` is the taker's.
+         BTCPERP and BTC-26DEC25 are margined in USDC. BTCUSDU21 expires on the last Friday of September 2021.
+         Legacy `trade_time_ms` is a text in linear and a number in inverse frames.
+Limits:  600 requests in 5 seconds for each address; retCode 10006, or status 403, past that.
+Samples: captures/cryptofeed/BYBIT.* (2021-04, legacy), captures/bybit-v5 (books only)
+"""
+
+import calendar
+import datetime as dt
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import msgspec
+
+from tidelake.raw.frame import Frame
+from tidelake.venues import symbols
+from tidelake.venues.payloads import decode, exact, finished, interval_of, ms, request_query
+from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Venue
+
+PAGE, SPOT_PAGE = 1_000, 60
+SPOT = "spot:"
+LINEAR_QUOTES = ("USDT", "USDC", "USDE")
+SPOT_QUOTES: tuple[str, ...] = ("USDT", "USDC", "USDE", "USD1", "USDQ", "USDR", "XUSD", "EUR", "EURC", "EURI", "EURQ")
+SPOT_QUOTES += ("EURR", "GBP", "BTC", "ETH", "DAI", "BRZ", "BRL", "PLN", "TRY", "MNT", "BIT", "SOL", "USD")
+QUARTERS = {"H": 3, "M": 6, "U": 9, "Z": 12}
+INVERSE_FUTURE = re.compile(r"([A-Z0-9]+)USD([HMUZ])(\d{2})\Z")
+DATED = re.compile(r"([A-Z0-9]+?)(USDT)?-(\d{1,2}[A-Z]{3}\d{2})\Z")
+OPTION = re.compile(r"([A-Z0-9]+)-(\d{1,2}[A-Z]{3}\d{2})-(\d+(?:\.\d+)?)-([CP])(?:-(USDT))?\Z")
+BARS = (("1m", "1"), ("5m", "5"), ("15m", "15"), ("1h", "60"), ("1d", "D"))
+RETRYABLE = frozenset({10000, 10006, 10016, 10018, 10429})
+
+
+def last_friday(year: int, month: int) -> dt.date:
+    """The day on which quarterly contracts expire."""
+    day = dt.date(year, month, calendar.monthrange(year, month)[1])
+    return day - dt.timedelta(days=(day.weekday() - calendar.FRIDAY) % 7)
+
+
+def canonical(name: str) -> str:
+    """`BTCUSDT` is BTC-USDT-PERP, `spot:BTCUSDT` BTC-USDT, `BTCUSD` BTC-USD-PERP, `BTCUSDU21` BTC-USD-20210924."""
+    return symbols.canonical(_spot(name.removeprefix(SPOT)) if name.startswith(SPOT) else _contract(name))
+
+
+def _spot(name: str) -> symbols.Symbol:
+    return symbols.Symbol(*symbols.split_quote(name, SPOT_QUOTES))
+
+
+def _contract(name: str) -> symbols.Symbol:
+    if found := OPTION.match(name):
+        base, day, strike, right, quote = found.groups()
+        return symbols.Symbol(base, quote or "USDC", False, symbols.day_month_year(day), strike, right)
+    if found := DATED.match(name):
+        return symbols.Symbol(found[1], found[2] or "USDC", expiry=symbols.day_month_year(found[3]))
+    if found := INVERSE_FUTURE.match(name):
+        return symbols.Symbol(found[1], "USD", expiry=last_friday(2000 + int(found[3]), QUARTERS[found[2]]))
+    if name.endswith("PERP") and len(name) > 4:
+        return symbols.Symbol(name.removesuffix("PERP"), "USDC", perpetual=True)
+    base, quote = symbols.split_quote(name, (*LINEAR_QUOTES, "USD"))
+    return symbols.Symbol(base, quote, perpetual=True)
+
+
+def venue_symbol(symbol: str) -> str:
+    """The reverse of `canonical`; spot names carry their category."""
+    parsed = symbols.parse(symbol)
+    base, quote, expiry = parsed.base, parsed.quote, parsed.expiry
+    if parsed.kind == "spot":
+        return f"{SPOT}{base}{quote}"
+    if parsed.kind == "perpetual":
+        return f"{base}PERP" if quote == "USDC" else f"{base}{quote}"
+    assert expiry is not None
+    day = symbols.write_day_month_year(expiry)
+    if parsed.kind == "option" and quote in ("USDC", "USDT"):
+        return f"{base}-{day}-{parsed.strike}-{parsed.right}{'-USDT' if quote == 'USDT' else ''}"
+    if parsed.kind == "future" and quote in ("USDC", "USDT"):
+        return f"{base}{'USDT' if quote == 'USDT' else ''}-{day}"
+    letter = next((letter for letter, month in QUARTERS.items() if month == expiry.month), "")
+    if parsed.kind == "future" and quote == "USD" and letter and expiry == last_friday(expiry.year, expiry.month):
+        return f"{base}USD{letter}{expiry:%y}"
+    raise ValueError(f"bybit lists no {parsed.kind} {symbol!r}")
+
+
+def category(name: str) -> str:
+    """The category of one of the names that `venue_symbol` writes."""
+    if name.startswith(SPOT):
+        return "spot"
+    if OPTION.match(name):
+        return "option"
+    return "inverse" if name.endswith("USD") or INVERSE_FUTURE.match(name) else "linear"
+
+
+def qualified(name: str, in_category: str) -> str:
+    """The venue's name in the form that `canonical` takes."""
+    return f"{SPOT}{name}" if in_category == "spot" else name
+
+
+def size_unit(name: str) -> str:
+    """Inverse contracts are traded in USD, all else in the base asset."""
+    return "quote" if category(name) == "inverse" else "base"
+
+
+def newest(symbol: str) -> Request:
+    """The only page there is."""
+    kind, name = category(symbol), symbol.removeprefix(SPOT)
+    limit = SPOT_PAGE if kind == "spot" else PAGE
+    return Request(f"/v5/market/recent-trade?category={kind}&symbol={name}&limit={limit}")
+
+
+def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
+    """1,000 bars from a start on; the newest ones at 0."""
+    begin = f"&start={ms(event_ns)}" if event_ns else ""
+    name, bar = symbol.removeprefix(SPOT), dict(BARS)[interval]
+    return Request(f"/v5/market/kline?category={category(symbol)}&symbol={name}&interval={bar}{begin}&limit={PAGE}")
+
+
+def trades_legacy(frame: Frame, _: Context) -> Iterable[Record]:
+    """Trades of a legacy frame; nothing of any other frame."""
+    message = decode(frame.payload)
+    topic = message.get("topic")
+    if isinstance(topic, str) and topic.startswith("trade.") and isinstance(message.get("data"), list):
+        for row in message["data"]:
+            if "trade_time_ms" in row:
+                yield {**row, "size_unit": size_unit(row["symbol"])}
+
+
+def _frame_category(frame: Frame, row: dict[str, Any]) -> str:
+    for known in ("spot", "linear", "inverse", "option"):
+        if f"/public/{known}" in frame.request:
+            return known
+    return "spot" if "L" not in row and not OPTION.match(row["s"]) else category(row["s"])
+
+
+def trades_v5(frame: Frame, _: Context) -> Iterable[Record]:
+    """Trades of a v5 frame; nothing of any other frame."""
+    message = decode(frame.payload)
+    topic = message.get("topic")
+    if isinstance(topic, str) and topic.startswith("publicTrade."):
+        for row in message["data"]:
+            name = qualified(row["s"], _frame_category(frame, row))
+            yield {**row, "symbol": name, "size_unit": size_unit(name)}
+
+
+def trades_page(frame: Frame, _: Context) -> Iterable[Record]:
+    """Trades of a REST page."""
+    result = decode(frame.payload)["result"]
+    for row in result["list"]:
+        name = qualified(row["symbol"], result["category"])
+        yield {**row, "symbol": name, "size_unit": size_unit(name)}
+
+
+def candles(frame: Frame, _: Context) -> Iterable[Record]:
+    """One record for each finished bar; for inverse contracts the two volumes change places."""
+    query, result = request_query(frame), decode(frame.payload)["result"]
+    interval = interval_of(BARS, query["interval"])
+    name = qualified(result["symbol"], result["category"])
+    for start, open_, high, low, close, volume, turnover in result["list"]:
+        if finished(frame, int(start), interval):
+            base, quote = (turnover, volume) if size_unit(name) == "quote" else (volume, turnover)
+            bar = {"open": open_, "high": high, "low": low, "close": close, "volume": base, "quote": quote}
+            yield {"symbol": name, "interval": interval, "start": start, **bar}
+
+
+STATUS = {"Trading": "trading", "PreLaunch": "pre", "Delivering": "halted", "Closed": "delisted", "Settling": "halted"}
+
+
+def instruments_legacy(frame: Frame, _: Context) -> Iterable[Record]:
+    """One record for each symbol of the v2 list; `alias` names dated contracts by their day, `name` by month letter."""
+    for product in decode(frame.payload)["result"]:
+        symbol = symbols.parse(canonical(product["name"]))
+        yield {
+            "venue_symbol": product["name"],
+            "kind": symbol.kind,
+            "base": product["base_currency"],
+            "quote": product["quote_currency"],
+            "settle": product["base_currency"] if product["quote_currency"] == "USD" else product["quote_currency"],
+            "tick_size": exact(product["price_filter"]["tick_size"]),
+            "lot_size": exact(product["lot_size_filter"]["qty_step"]),
+            "min_size": exact(product["lot_size_filter"]["min_trading_qty"]),
+            "trading_status": STATUS[product["status"]],
+        }
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+    """One record for each instrument of a v5 list; `deliveryTime` is "0" for perpetuals."""
+    result = decode(frame.payload)["result"]
+    for product in result["list"]:
+        name = qualified(product["symbol"], result["category"])
+        lot = product["lotSizeFilter"]
+        option = product.get("optionsType")
+        found = OPTION.match(name)
+        yield {
+            "venue_symbol": product["symbol"] if result["category"] != "spot" else name,
+            "symbol": name,
+            "kind": symbols.parse(canonical(name)).kind,
+            "base": product["baseCoin"],
+            "quote": product["quoteCoin"],
+            "settle": product.get("settleCoin") or None,
+            "tick_size": exact(product["priceFilter"]["tickSize"]),
+            "lot_size": exact(lot.get("qtyStep") or lot.get("basePrecision")),
+            "min_size": exact(lot["minOrderQty"]),
+            "trading_status": STATUS[product["status"]],
+            "listed_at": _time(product.get("launchTime")),
+            "expires_at": _time(product.get("deliveryTime")),
+            "strike": found[3] if found else None,
+            "option_type": option.lower() if option else None,
+        }
+
+
+def _time(text: str | None) -> str | None:
+    return None if text in (None, "", "0") else text
+
+
+class _List(msgspec.Struct):
+    next_page: str = msgspec.field(default="", name="nextPageCursor")
+
+
+class _Answer(msgspec.Struct):
+    code: int = msgspec.field(default=0, name="retCode")
+    text: str = msgspec.field(default="", name="retMsg")
+    result: _List = msgspec.field(default_factory=_List)
+
+
+def instruments_next(request: Request, body: bytes) -> Request | None:
+    """The same request with the cursor of the next page; None after the last."""
+    cursor = msgspec.json.decode(body, type=_Answer).result.next_page
+    if not cursor:
+        return None
+    parts = urlsplit(request.path)
+    query = [(name, value) for name, value in parse_qsl(parts.query) if name != "cursor"]
+    return Request(f"{parts.path}?{urlencode([*query, ('cursor', cursor)])}", request.weight)
+
+
+class _Code(msgspec.Struct):
+    code: int = msgspec.field(default=0, name="retCode")
+    text: str = msgspec.field(default="", name="retMsg")
+
+
+def refusal(body: bytes) -> tuple[str, bool] | None:
+    """Any `retCode` but 0 is an error; it comes with status 200."""
+    try:
+        answer = msgspec.json.decode(body, type=_Code)
+    except msgspec.MsgspecError:
+        return None
+    return (f"{answer.code} {answer.text}", answer.code in RETRYABLE) if answer.code else None
+
+
+INSTRUMENTS = "/v5/market/instruments-info?limit=1000&category="
+VENUE = Venue(
+    source="bybit",
+    rest_url="https://api.bybit.com",
+    rate=Rate(weight=600, seconds=5.0),
+    canonical=canonical,
+    venue_symbol=venue_symbol,
+    numbered=False,
+    trades=TradePages(order="latest", newest=newest, page_size=PAGE),
+    candles=CandlePages(page=candle_page, intervals=tuple(ours for ours, _ in BARS), page_size=PAGE),
+    instruments=tuple(Request(f"{INSTRUMENTS}{name}") for name in ("spot", "linear", "inverse", "option")),
+    instruments_next=instruments_next,
+    flatten={
+        "trades_legacy": trades_legacy,
+        "trades_v5": trades_v5,
+        "trades_page": trades_page,
+        "candles": candles,
+        "instruments_legacy": instruments_legacy,
+        "instruments": instruments,
+    },
+    recording_names=("BYBIT",),
+    refusal=refusal,
+)

@@ -1,0 +1,198 @@
+"""Deribit: inverse and linear perpetuals, dated futures, options, spot.
+
+Source:  https://docs.deribit.com/api-reference/market-data/public-get_last_trades_by_instrument
+         https://docs.deribit.com/subscriptions/trades/tradesinstrument_nameinterval
+         https://docs.deribit.com/api-reference/market-data/public-get_instruments
+Quirks:  `amount` is USD for inverse perpetuals and futures (BTC-PERPETUAL) and the base asset for options, spot and all
+         linear contracts (UNI_USDC-PERPETUAL).
+         `trade_seq` counts the trades of an instrument by one; `trade_id` is unique for each currency ("ETH-15").
+         `direction` is the taker's. Prices and amounts are JSON numbers, read exactly.
+         Days are written 24SEP21 and 1JAN22; a strike of 0.5 is written 0d5. Options of BTC, ETH and SOL are inverse:
+         their price is in the base asset, though the canonical name says USD, which the strike is in.
+         A perpetual expires in the year 3000: never. Combos (BTC-FS-..) have no canonical name and are refused.
+         How far back www.deribit.com answers trades is not stated; older ones are said to be at history.deribit.com.
+Limits:  20 requests a second, as other clients keep it (credits: 500 a request, 50,000 at most, 10,000 new a second).
+Samples: captures/cryptofeed/DERIBIT.* (2021-07; no trade in them)
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from tidelake.raw.frame import Frame
+from tidelake.venues import symbols
+from tidelake.venues.payloads import INTERVAL_SECONDS, decode, exact, finished, interval_of, ms, request_query
+from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Venue
+
+PAGE = 1_000
+CANDLES = 1_000
+NEVER_MS = 32_503_708_800_000  # what a perpetual gives as its expiry; serves as the end of time in requests too
+RESOLUTIONS = (("1m", "1"), ("5m", "5"), ("15m", "15"), ("1h", "60"), ("1d", "1D"))
+NAME = re.compile(r"([A-Z0-9]+)(?:_([A-Z0-9]+))?(?:-(PERPETUAL|\d{1,2}[A-Z]{3}\d{2})(?:-(\d+(?:d\d+)?)-([CP]))?)?\Z")
+RETRYABLE = frozenset({10028, 10040, 10041, 10047, 11051, 11094, 13028, 13888})
+
+
+def canonical(name: str) -> str:
+    """`BTC-PERPETUAL` is BTC-USD-PERP, `BTC-24SEP21-8000-P` BTC-USD-20210924-8000-P, `BTC_USDC` BTC-USDC."""
+    match = NAME.match(name)
+    if match is None or not (match[2] or match[3]):
+        raise ValueError(f"deribit: no rule for {name!r}")
+    base, quote, term, strike, right = match.groups()
+    perpetual = term == "PERPETUAL"
+    if perpetual and strike:
+        raise ValueError(f"deribit: no rule for {name!r}")
+    expiry = symbols.day_month_year(term) if term and not perpetual else None
+    level = (strike or "").replace("d", ".")
+    return symbols.canonical(symbols.Symbol(base, quote or "USD", perpetual, expiry, level, right or ""))
+
+
+def venue_symbol(symbol: str) -> str:
+    """The instrument name, the reverse of `canonical`."""
+    parsed = symbols.parse(symbol)
+    if parsed.kind == "spot":
+        return f"{parsed.base}_{parsed.quote}"
+    name = parsed.base if parsed.quote == "USD" else f"{parsed.base}_{parsed.quote}"
+    term = symbols.write_day_month_year(parsed.expiry) if parsed.expiry else "PERPETUAL"
+    option = f"-{parsed.strike.replace('.', 'd')}-{parsed.right}" if parsed.strike else ""
+    return f"{name}-{term}{option}"
+
+
+def size_unit(name: str) -> str:
+    """Inverse perpetuals and futures are traded in USD, all else in the base asset."""
+    inverse = "_" not in name and name.count("-") == 1
+    return "quote" if inverse else "base"
+
+
+def newest(symbol: str) -> Request:
+    """The newest page of trades, newest first."""
+    return Request(f"/api/v2/public/get_last_trades_by_instrument?instrument_name={symbol}&count={PAGE}&sorting=desc")
+
+
+def above(symbol: str, seq: int, _: int) -> Request:
+    """The page from trade `seq` on."""
+    query = f"instrument_name={symbol}&start_seq={max(seq, 1)}&count={PAGE}&sorting=asc"
+    return Request(f"/api/v2/public/get_last_trades_by_instrument?{query}")
+
+
+def since(symbol: str, event_ns: int) -> Request:
+    """The oldest trades at or after the time."""
+    query = f"instrument_name={symbol}&start_timestamp={ms(event_ns)}&end_timestamp={NEVER_MS}&count={PAGE}&sorting=asc"
+    return Request(f"/api/v2/public/get_last_trades_by_instrument_and_time?{query}")
+
+
+def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
+    """1,000 bars from a start on; the newest ones at 0 are not to be had without a clock, so the first ones come."""
+    start = ms(event_ns)
+    end = start + (CANDLES - 1) * INTERVAL_SECONDS[interval] * 1_000
+    resolution = dict(RESOLUTIONS)[interval]
+    query = f"instrument_name={symbol}&start_timestamp={start}&end_timestamp={end}&resolution={resolution}"
+    return Request(f"/api/v2/public/get_tradingview_chart_data?{query}")
+
+
+def _record(row: dict[str, Any]) -> Record:
+    return {**row, "size_unit": size_unit(row["instrument_name"])}
+
+
+def trades_frame(frame: Frame, _: Context) -> Iterable[Record]:
+    """Trades of a subscription; nothing of any other channel."""
+    if b'"trades.' not in frame.payload:
+        return []
+    params = decode(frame.payload).get("params") or {}
+    named = str(params.get("channel", "")).startswith("trades.")
+    return [_record(row) for row in params["data"]] if named else []
+
+
+def trades_page(frame: Frame, _: Context) -> Iterable[Record]:
+    """Trades of a REST page."""
+    return [_record(row) for row in decode(frame.payload)["result"]["trades"]]
+
+
+def candles(frame: Frame, _: Context) -> Iterable[Record]:
+    """One record for each finished bar with a trade; the answer holds one list for each column."""
+    query, result = request_query(frame), decode(frame.payload)["result"]
+    interval = interval_of(RESOLUTIONS, query["resolution"])
+    names = ("ticks", "open", "high", "low", "close", "volume", "cost")
+    for start, open_, high, low, close, volume, cost in zip(*(result[name] for name in names), strict=True):
+        if volume and finished(frame, start, interval):
+            bar = {"open": open_, "high": high, "low": low, "close": close, "volume": volume, "quote": cost}
+            yield {"symbol": query["instrument_name"], "interval": interval, "start": start, **bar}
+
+
+def _status(product: dict[str, Any]) -> str:
+    """`state` came in 2024; before it `is_active` alone said whether it trades."""
+    match product.get("state", "open"):
+        case "open" | "started":
+            return "trading" if product["is_active"] else "halted"
+        case "created":
+            return "pre"
+        case "locked" | "halted" | "inactive" | "deactivated":
+            return "halted"
+        case "settlement" | "delivered" | "archivized" | "terminated" | "closed":
+            return "delisted"
+        case other:
+            raise ValueError(f"state {other!r} is unknown")
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+    """One record for each instrument; combos are left out."""
+    for product in decode(frame.payload)["result"]:
+        if product["kind"].endswith("combo"):
+            continue
+        name = product["instrument_name"]
+        kind = "perpetual" if name.endswith("-PERPETUAL") else product["kind"]
+        linear = "_" in name
+        quote = (product.get("counter_currency") or product["quote_currency"]) if linear else "USD"
+        contract = kind != "spot"
+        yield {
+            "venue_symbol": name,
+            "kind": kind,
+            "base": product["base_currency"],
+            "quote": quote,
+            "settle": product.get("settlement_currency") or (quote if linear else product["base_currency"]),
+            "tick_size": exact(product["tick_size"]),
+            "lot_size": exact(product["contract_size"]),
+            "min_size": exact(product["min_trade_amount"]),
+            "contract_size": exact(product["contract_size"]) if contract else None,
+            "contract_unit": ("USD" if size_unit(name) == "quote" else product["base_currency"]) if contract else None,
+            "trading_status": _status(product),
+            "listed_at": product["creation_timestamp"],
+            "expires_at": product["expiration_timestamp"] if kind in ("future", "option") else None,
+            "strike": exact(product.get("strike")) if kind == "option" else None,
+            "option_type": product.get("option_type") if kind == "option" else None,
+        }
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+class _Answer(msgspec.Struct):
+    error: _Error | None = None
+
+
+def refusal(body: bytes) -> tuple[str, bool] | None:
+    """An `error` object, usually with status 400."""
+    try:
+        error = msgspec.json.decode(body, type=_Answer).error
+    except msgspec.MsgspecError:
+        return None
+    return (f"{error.code} {error.message}", error.code in RETRYABLE) if error else None
+
+
+VENUE = Venue(
+    source="deribit",
+    rest_url="https://www.deribit.com",
+    rate=Rate(weight=20, seconds=1.0),
+    canonical=canonical,
+    venue_symbol=venue_symbol,
+    numbered=True,
+    trades=TradePages(order="forward", newest=newest, above=above, since=since, page_size=PAGE),
+    candles=CandlePages(page=candle_page, intervals=tuple(ours for ours, _ in RESOLUTIONS), page_size=CANDLES),
+    instruments=(Request("/api/v2/public/get_instruments?currency=any&expired=false"),),
+    flatten={"trades": trades_frame, "trades_page": trades_page, "candles": candles, "instruments": instruments},
+    recording_names=("DERIBIT",),
+    refusal=refusal,
+)

@@ -1,0 +1,201 @@
+r"""Kraken, spot: WebSocket v1 and v2, REST.
+
+Source:  https://docs.kraken.com/api/docs/rest-api/get-recent-trades (Trades, OHLC, AssetPairs)
+         https://docs.kraken.com/api/docs/websocket-v1/trade, https://docs.kraken.com/api/docs/websocket-v2/trade
+Quirks:  Three spellings of one pair: XXBTZUSD (key of REST answers), XBTUSD (`altname`, what REST takes) and XBT/USD
+         (`wsname`, v1; often escaped as XBT\/USD in JSON). v2 says BTC/USD. XBT is BTC, XDG is DOGE.
+         Legacy codes put X before old coins' letters and Z before currencies; a few pairs mix both (USDTZUSD).
+         v1 trades are arrays [channel, [[price, size, time s, b|s, l|m, misc], ..], "trade", pair] and have no id.
+         REST trades carry an id as seventh item and their time as a JSON number: digits below a microsecond are noise,
+         so paging steps back by one microsecond. Ids count by one in the recorded page (1,000 of 1,000).
+         `since` is in ns and exclusive; a page holds the oldest 1,000 after it. b is a taker that bought.
+         Pairs ending in .d are the dark pool (until 2022); they have no `wsname` and are left out.
+         OHLC answers the newest 720 bars whatever `since` says; the last one still grows.
+Limits:  about one public request a second for each address; "EGeneral:Too many requests" past that.
+Samples: captures/cryptofeed/KRAKEN.* (2021-04), rest/kraken_http_trades_XBTUSDT_1000.json (2025-11)
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+
+from tidelake.raw.frame import Frame
+from tidelake.venues import symbols
+from tidelake.venues.payloads import decode, exact, finished, interval_of, request_query
+from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Venue
+
+PAGE = 1_000
+CANDLES = 720
+MINUTES = (("1m", "1"), ("5m", "5"), ("15m", "15"), ("1h", "60"), ("1d", "1440"))
+OURS = {"XBT": "BTC", "XDG": "DOGE"}
+THEIRS = {ours: theirs for theirs, ours in OURS.items()}
+OLD_COINS = ("ETC", "ETH", "ICN", "LTC", "MLN", "REP", "XBT", "XDG", "XLM", "XMR", "XRP", "ZEC")
+LEGACY = {f"X{name}": name for name in OLD_COINS}
+LEGACY |= {f"Z{name}": name for name in ("AUD", "CAD", "EUR", "GBP", "JPY", "USD")}
+CURRENCIES = ("AUD", "CAD", "CHF", "EUR", "GBP", "JPY", "USD")
+QUOTES: tuple[str, ...] = (
+    *CURRENCIES,
+    "AED",
+    "BRL",
+    "DAI",
+    "DOT",
+    "ETH",
+    "EURQ",
+    "EURR",
+    "PYUSD",
+    "RLUSD",
+    "SOL",
+    "USD1",
+    "USDC",
+)
+QUOTES += ("USDE", "USDG", "USDQ", "USDR", "USDT", "XBT")
+OLD_QUOTES = ("XETH", "XXBT", "ZAUD", "ZCAD", "ZEUR", "ZGBP", "ZJPY", "ZUSD")
+MIXED_BASES = frozenset({"USDT"})  # names beside which REST answers put a legacy quote code: USDTZUSD
+BUSY: tuple[str, ...] = (
+    "Too many requests",
+    "Rate limit exceeded",
+    "EService:Unavailable",
+    "EService:Busy",
+    "EService:Timeout",
+)
+BUSY += ("EGeneral:Internal error", "EService:Throttled")
+
+
+def asset(code: str) -> str:
+    """Our name of one of the venue's asset codes: XXBT, XBT and BTC are BTC."""
+    return symbols.renamed(symbols.renamed(code, LEGACY), OURS)
+
+
+def _split(name: str) -> tuple[str, str]:
+    if "/" in name:
+        base, _, quote = name.partition("/")
+        return base, quote
+    for quote in OLD_QUOTES:
+        base = name.removesuffix(quote)
+        if base != name and (base in LEGACY or base in MIXED_BASES):
+            return base, quote
+    return symbols.split_quote(name, QUOTES)
+
+
+def canonical(name: str) -> str:
+    """`XBT/USD`, `XBTUSD`, `XXBTZUSD` and `BTC/USD` are BTC-USD."""
+    if name.endswith(".d"):
+        raise ValueError(f"{name!r} is a dark pool pair")
+    base, quote = _split(name)
+    return symbols.canonical(symbols.Symbol(asset(base), asset(quote)))
+
+
+def venue_symbol(symbol: str) -> str:
+    """The `altname` that REST takes: XBTUSD."""
+    parsed = symbols.parse(symbol)
+    if parsed.kind != "spot":
+        raise ValueError(f"kraken lists no {parsed.kind} {symbol!r}")
+    return symbols.renamed(parsed.base, THEIRS) + symbols.renamed(parsed.quote, THEIRS)
+
+
+def newest(symbol: str) -> Request:
+    """The newest page of trades."""
+    return Request(f"/0/public/Trades?pair={symbol}&count={PAGE}")
+
+
+def since(symbol: str, event_ns: int) -> Request:
+    """The oldest trades at or after the time; one microsecond is taken off, because answered times are rounded."""
+    return Request(f"/0/public/Trades?pair={symbol}&since={max(event_ns - 1_000, 0)}&count={PAGE}")
+
+
+def above(symbol: str, _: int, event_ns: int) -> Request:
+    """The page that starts at the trade of that time."""
+    return since(symbol, event_ns)
+
+
+def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
+    """Bars from a start on, of the newest 720."""
+    begin = f"&since={event_ns // 1_000_000_000 - 1}" if event_ns else ""
+    return Request(f"/0/public/OHLC?pair={symbol}&interval={dict(MINUTES)[interval]}{begin}")
+
+
+def _trade(pair: str, row: list[object], trade_id: object = None) -> Record:
+    price, size, time, side = row[:4]
+    return {"symbol": pair, "price": price, "size": size, "time": time, "side": side, "trade_id": trade_id}
+
+
+def trades_v1(frame: Frame, _: Context) -> Iterable[Record]:
+    """Trades of a v1 frame; nothing of any other frame."""
+    if not frame.payload.startswith(b"[") or b'"trade"' not in frame.payload:
+        return
+    message = decode(frame.payload)
+    if len(message) == 4 and message[2] == "trade":
+        for row in message[1]:
+            yield _trade(message[3], row)
+
+
+def trades_page(frame: Frame, _: Context) -> Iterable[Record]:
+    """Trades of a REST page, with ids."""
+    for pair, rows in decode(frame.payload)["result"].items():
+        if pair != "last":
+            for row in rows:
+                yield _trade(pair, row, row[6])
+
+
+def candles(frame: Frame, _: Context) -> Iterable[Record]:
+    """One record for each finished bar; the interval stands in the request."""
+    interval = interval_of(MINUTES, request_query(frame).get("interval", "1"))
+    for pair, rows in decode(frame.payload)["result"].items():
+        if pair == "last":
+            continue
+        for start, open_, high, low, close, _vwap, volume, count in rows:
+            if finished(frame, start * 1_000, interval):
+                bar = {"open": open_, "high": high, "low": low, "close": close, "volume": volume, "trades": count}
+                yield {"symbol": pair, "interval": interval, "start": start, **bar}
+
+
+STATUS = {"online": "trading", "cancel_only": "halted", "post_only": "halted", "limit_only": "trading"}
+STATUS |= {"reduce_only": "halted", "maintenance": "halted", "delisted": "delisted", "work_in_progress": "pre"}
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+    """One record for each pair with a public book; before `tick_size` came, `pair_decimals` said the same."""
+    for key, pair in decode(frame.payload)["result"].items():
+        if "wsname" not in pair:
+            continue
+        yield {
+            "venue_symbol": key,
+            "wsname": pair["wsname"],
+            "kind": "spot",
+            "base": asset(pair["base"]),
+            "quote": asset(pair["quote"]),
+            "tick_size": exact(pair.get("tick_size")) or Decimal(1).scaleb(-pair["pair_decimals"]),
+            "lot_size": Decimal(1).scaleb(-pair["lot_decimals"]),
+            "min_size": exact(pair.get("ordermin")),
+            "trading_status": STATUS[pair.get("status", "online")],
+        }
+
+
+class _Answer(msgspec.Struct):
+    error: list[str] = []
+
+
+def refusal(body: bytes) -> tuple[str, bool] | None:
+    """Errors stand in `error` of an answer with status 200; those that start with W are warnings."""
+    try:
+        errors = [text for text in msgspec.json.decode(body, type=_Answer).error if not text.startswith("W")]
+    except msgspec.MsgspecError:
+        return None
+    return (", ".join(errors), any(word in text for text in errors for word in BUSY)) if errors else None
+
+
+VENUE = Venue(
+    source="kraken",
+    rest_url="https://api.kraken.com",
+    rate=Rate(weight=1, seconds=1.0),
+    canonical=canonical,
+    venue_symbol=venue_symbol,
+    numbered=True,
+    trades=TradePages(order="forward", newest=newest, above=above, since=since, page_size=PAGE),
+    candles=CandlePages(page=candle_page, intervals=tuple(ours for ours, _ in MINUTES), page_size=CANDLES),
+    instruments=(Request("/0/public/AssetPairs"),),
+    flatten={"trades_v1": trades_v1, "trades_page": trades_page, "candles": candles, "instruments": instruments},
+    recording_names=("KRAKEN",),
+    refusal=refusal,
+)

@@ -1,0 +1,201 @@
+"""OKX v5: spot, swaps, dated futures, options.
+
+Source:  https://www.okx.com/docs-v5/en/#order-book-trading-market-data-get-trades-history
+         https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-trades-channel, .. -ws-all-trades-channel
+         https://www.okx.com/docs-v5/en/#public-data-rest-api-get-instruments
+Quirks:  Sizes are in the base asset for spot and in contracts for everything else (`ctVal` of `ctValCcy` each).
+         `history-trades` pages newest first: type=1 by trade id, type=2 by time in ms; `after` is older. It reaches
+         back three months. `before` alone answers the newest page, as at Coinbase.
+         Trade ids count by one for each instrument. `side` is the taker's.
+         The `trades` channel joins fills of one taker order at one price and says so in `count` (`tradeId` is the last
+         of them); frames without `count`, such as those of 2022, are single trades. `trades-all` is never joined.
+         A frame that confirms a subscription holds the same `arg` and no `data`.
+         Instruments with a second margin mode (BTC-USD_UM-SWAP) have no canonical name here and are refused.
+Limits:  20 requests in 2 seconds for each address and endpoint; code 50011 past that.
+Samples: captures/cryptofeed/OKX.* (2022-05)
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from tidelake.raw.frame import Frame
+from tidelake.venues import symbols
+from tidelake.venues.payloads import INTERVAL_SECONDS, decode, exact, interval_of, ms, ms_up, request_query
+from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Venue
+
+PAGE = 100
+BARS = (("1m", "1m"), ("5m", "5m"), ("15m", "15m"), ("1h", "1H"), ("1d", "1Dutc"))
+KINDS = {"SPOT": "spot", "SWAP": "perpetual", "FUTURES": "future", "OPTION": "option"}
+STATUS = {"live": "trading", "suspend": "halted", "preopen": "pre", "rebase": "halted", "post_only": "halted"}
+STATUS |= {"test": "pre", "settling": "halted", "expired": "delisted"}
+RETRYABLE = frozenset({"50001", "50004", "50005", "50011", "50013", "50026", "50040", "50061"})
+
+
+def canonical(name: str) -> str:
+    """`BTC-USDT-SWAP` is BTC-USDT-PERP, `BTC-USD-220527` BTC-USD-20220527, `BTC-USD-220527-22000-C` an option."""
+    match name.split("-"):
+        case [base, quote]:
+            symbol = symbols.Symbol(base, quote)
+        case [base, quote, "SWAP"]:
+            symbol = symbols.Symbol(base, quote, perpetual=True)
+        case [base, quote, day]:
+            symbol = symbols.Symbol(base, quote, expiry=symbols.six_digit_day(day))
+        case [base, quote, day, strike, right]:
+            symbol = symbols.Symbol(base, quote, expiry=symbols.six_digit_day(day), strike=strike, right=right)
+        case _:
+            raise ValueError(f"okx: no rule for {name!r}")
+    return symbols.canonical(symbol)
+
+
+def venue_symbol(symbol: str) -> str:
+    """The `instId`, the reverse of `canonical`."""
+    parsed = symbols.parse(symbol)
+    parts = [parsed.base, parsed.quote]
+    if parsed.perpetual:
+        parts.append("SWAP")
+    if parsed.expiry:
+        parts.append(f"{parsed.expiry:%y%m%d}")
+    if parsed.strike:
+        parts += [parsed.strike, parsed.right]
+    return "-".join(parts)
+
+
+def size_unit(name: str) -> str:
+    """Spot names have two parts; all others trade contracts."""
+    return "base" if name.count("-") == 1 else "contracts"
+
+
+def newest(symbol: str) -> Request:
+    """The newest page of trades."""
+    return Request(f"/api/v5/market/history-trades?instId={symbol}&limit={PAGE}")
+
+
+def below(symbol: str, seq: int) -> Request:
+    """The page of trades older than `seq`."""
+    return Request(f"/api/v5/market/history-trades?instId={symbol}&type=1&after={seq}&limit={PAGE}")
+
+
+def below_time(symbol: str, event_ns: int) -> Request:
+    """The page of trades older than the time."""
+    return Request(f"/api/v5/market/history-trades?instId={symbol}&type=2&after={ms_up(event_ns)}&limit={PAGE}")
+
+
+def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
+    """100 bars from a start on, asked for by the end of the page; the newest 100 at 0."""
+    step = INTERVAL_SECONDS[interval] * 1_000
+    start = ms(event_ns) // step * step
+    period = f"&after={start + PAGE * step}&before={start - 1}" if event_ns else ""
+    bar = dict(BARS)[interval]
+    return Request(f"/api/v5/market/history-candles?instId={symbol}&bar={bar}{period}&limit={PAGE}")
+
+
+def _rows(frame: Frame) -> tuple[str, list[dict[str, Any]]]:
+    message = decode(frame.payload)
+    return message.get("arg", {}).get("channel", ""), message.get("data") or []
+
+
+def _record(row: dict[str, Any]) -> Record:
+    return {**row, "size_unit": size_unit(row["instId"])}
+
+
+def trades(frame: Frame, _: Context) -> Iterable[Record]:
+    """Single trades, of a page or of a frame."""
+    channel, rows = _rows(frame)
+    return [_record(row) for row in rows if channel != "trades" or "count" not in row]
+
+
+def trades_joined(frame: Frame, _: Context) -> Iterable[Record]:
+    """Trades that the `trades` channel joined from fills of one taker order."""
+    channel, rows = _rows(frame)
+    return [_record(row) for row in rows if channel == "trades" and "count" in row]
+
+
+def candles(frame: Frame, _: Context) -> Iterable[Record]:
+    """One record for each bar that the venue calls confirmed.
+
+    Volumes are base and quote for spot; for contracts the second number is the base volume, the third the quote one.
+    """
+    query = request_query(frame)
+    interval = interval_of(BARS, query["bar"])
+    contracts = size_unit(query["instId"]) == "contracts"
+    for start, open_, high, low, close, volume, volume_2, volume_quote, confirmed in decode(frame.payload)["data"]:
+        if confirmed == "1":
+            bar = {"open": open_, "high": high, "low": low, "close": close}
+            size = {"volume": volume_2 if contracts else volume, "quote": volume_quote}
+            yield {"symbol": query["instId"], "interval": interval, "start": start, **bar, **size}
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+    """One record for each instrument; an option's strike and right and all assets of a contract come from its name."""
+    for product in decode(frame.payload)["data"]:
+        base, quote = product["instId"].split("-")[:2]
+        yield {
+            "venue_symbol": product["instId"],
+            "kind": KINDS[product["instType"]],
+            "base": product["baseCcy"] or base,
+            "quote": product["quoteCcy"] or quote,
+            "settle": product["settleCcy"] or None,
+            "tick_size": exact(product["tickSz"]),
+            "lot_size": exact(product["lotSz"]),
+            "min_size": exact(product["minSz"]),
+            "contract_size": _contract_size(product),
+            "contract_unit": product["ctValCcy"] or None,
+            "trading_status": STATUS[product["state"]],
+            "listed_at": exact(product["listTime"]),
+            "expires_at": exact(product["expTime"]),
+            "strike": exact(product["stk"]),
+            "option_type": {"C": "call", "P": "put", "": None}[product["optType"]],
+        }
+
+
+def _contract_size(product: dict[str, Any]) -> Decimal | None:
+    """`ctVal` times its multiplier: BTC options are 0.1 of 1 BTC."""
+    return Decimal(product["ctVal"]) * Decimal(product["ctMult"] or 1) if product["ctVal"] else None
+
+
+class _Answer(msgspec.Struct):
+    code: str = "0"
+    msg: str = ""
+
+
+def refusal(body: bytes) -> tuple[str, bool] | None:
+    """Any `code` but "0" is an error, with status 200 or not."""
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except msgspec.MsgspecError:
+        return None
+    return None if answer.code == "0" else (f"{answer.code} {answer.msg}", answer.code in RETRYABLE)
+
+
+INSTRUMENTS = "/api/v5/public/instruments?instType="
+VENUE = Venue(
+    source="okx",
+    rest_url="https://www.okx.com",
+    rate=Rate(weight=20, seconds=2.0),
+    canonical=canonical,
+    venue_symbol=venue_symbol,
+    numbered=True,
+    trades=TradePages(
+        order="backward",
+        newest=newest,
+        below=below,
+        below_time=below_time,
+        page_size=PAGE,
+        reach=timedelta(days=90),
+    ),
+    candles=CandlePages(page=candle_page, intervals=tuple(ours for ours, _ in BARS), page_size=PAGE),
+    instruments=(
+        Request(f"{INSTRUMENTS}SPOT"),
+        Request(f"{INSTRUMENTS}SWAP"),
+        Request(f"{INSTRUMENTS}FUTURES"),
+        Request(f"{INSTRUMENTS}OPTION&uly=BTC-USD"),
+        Request(f"{INSTRUMENTS}OPTION&uly=ETH-USD"),
+    ),
+    flatten={"trades": trades, "trades_joined": trades_joined, "candles": candles, "instruments": instruments},
+    recording_names=("OKX", "OKEX"),
+    refusal=refusal,
+)
