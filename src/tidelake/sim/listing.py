@@ -28,6 +28,7 @@ class Listing:
         size_unit: What a size of 1 is: "base", "quote", or "contracts" of `contract_size` in `contract_unit`.
         clock_ns: Resolution of the venue's trade times.
         clock_offset_ns: Added to each time (below `clock_ns`), for venues whose times have more digits than needed.
+        distinct_times: Whether no two trades share a time.
         price_scale: Price relative to base / quote, such as 1.004 for a future; an option's price in base otherwise.
         numbered: Whether the wire ids count trades by one.
         extra: Names and facts that only this venue's wire format has.
@@ -48,6 +49,7 @@ class Listing:
     min_lots: int = 1
     clock_ns: int = MS
     clock_offset_ns: int = 0
+    distinct_times: bool = False
     price_scale: float = 1.0
     numbered: bool = True
     strike: Decimal | None = None

@@ -30,7 +30,7 @@ class Tape:
         self.listing = listing
         self.seed = seed
         self.start_ns = start_ns
-        self.block_ns = max(int(BLOCK / rate * 1e9) // listing.clock_ns, BLOCK) * listing.clock_ns
+        self.block_ns = max(int(BLOCK / rate * 1e9) // listing.clock_ns, 2 * BLOCK) * listing.clock_ns
         self.jumps = tuple(sorted(jumps))
         self._blocks: dict[int, Trades] = {}
         self._aggregates: list[int] = [0]
@@ -47,11 +47,15 @@ class Tape:
     def _make(self, number: int) -> Trades:
         listing = self.listing
         rng = np.random.Generator(np.random.PCG64(seed_of(self.seed, listing.key, number)))
-        offset = np.sort(rng.integers(0, self.block_ns, BLOCK)) // listing.clock_ns * listing.clock_ns
+        room = self.block_ns - BLOCK * listing.clock_ns  # so that making times distinct stays inside the block
+        offset = np.sort(rng.integers(0, room, BLOCK)) // listing.clock_ns * listing.clock_ns
         same = rng.random(BLOCK) < 0.25
         same[0] = False
         leader = np.maximum.accumulate(np.where(same, 0, np.arange(BLOCK)))
         time_ns = self.start_ns + number * self.block_ns + offset[leader]
+        if listing.distinct_times:
+            least = np.arange(BLOCK) * listing.clock_ns
+            time_ns = np.maximum.accumulate(time_ns - least) + least
         buy = (rng.random(BLOCK) < 0.5)[leader]
         depth = (np.arange(BLOCK) - leader) // 2
         ticks = self._ticks(time_ns, buy, depth)

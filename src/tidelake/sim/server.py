@@ -113,8 +113,15 @@ class BackgroundServer:
         return bound
 
     def _make(self) -> uvicorn.Server:
-        quiet = {"log_config": None, "log_level": "critical", "access_log": False}
-        return uvicorn.Server(uvicorn.Config(self.app, lifespan="off", timeout_graceful_shutdown=1, **quiet))
+        config = uvicorn.Config(
+            self.app,
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
+        return uvicorn.Server(config)
 
     def start(self) -> None:
         """Starts serving and returns when the port answers."""
