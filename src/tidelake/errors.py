@@ -94,6 +94,10 @@ class LaneMoved(TidelakeError):
         self.head = head
 
 
+class TableMoved(TidelakeError):
+    """Another process committed to the table between our read and our commit; nothing of ours was written."""
+
+
 class LedgerBroken(TidelakeError):
     """The chain of a lane does not hold: an entry is missing, changed or out of place."""
 

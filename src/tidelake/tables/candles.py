@@ -1,7 +1,7 @@
 """The `candles` table: bars of one interval, built from our trades or told by the venue, never mixed.
 
 `event_time` is the start of the bar, inclusive; the bar ends just before the next start. A bar without a trade has no
-row. `origin` is "trades" (built here, over grain "trade") or "venue".
+row. `origin` is "trades" (built here, over grain "trade") or "venue". `volume` is in `size_unit`.
 """
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ CANDLES = Table(
         exact("low"),
         exact("close"),
         exact("volume", nullable=True),
+        pa.field("size_unit", pa.string()),
         exact("volume_quote", nullable=True),
         pa.field("trades", pa.int64()),
     ),

@@ -28,7 +28,7 @@ class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
         as_: How the value is read (`tables.values`).
         values: For "enum": the venue's word to ours; any other word is refused.
         frame: "symbol" (that the page was asked for) or "recv_ns" (as event time).
-        nth: True for trade_id where the venue gives no id: it is made of time, price, size, side and a count of equal ones.
+        nth: True for trade_id where the venue gives no id: made of time, price, size, side and a count of equal ones.
     """
 
     path: str = ""

@@ -10,7 +10,8 @@ from decimal import Decimal
 
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\Z")
 ISO8601 = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:?[0-9]{2})\Z"
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
+    r"(Z|[+-][0-9]{2}:?[0-9]{2})\Z"
 )
 FIRST_TIME_US = 1_230_940_800_000_000  # 2009-01-03, the first Bitcoin block: no market is older
 DAY_US = 86_400_000_000
@@ -32,7 +33,7 @@ def to_number(value: object) -> Decimal:
 def to_decimal(value: object) -> Decimal:
     """As Decimal(38, 18): refuses what needs more than 18 digits behind the point or 20 before it."""
     number = to_number(value)
-    if not number.is_finite() or abs(number) >= LIMIT:
+    if not number.is_finite() or number.copy_abs() >= LIMIT:
         raise ValueError(f"{value!r} does not fit Decimal(38, 18)")
     sign, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int)
@@ -49,7 +50,7 @@ def _shift(digits: tuple[int, ...], exponent: int) -> int:
 def to_integer(value: object) -> int:
     """A whole number that fits int64."""
     number = to_number(value)
-    if abs(number) > INT64_MAX or number != number.to_integral_value():
+    if number.copy_abs() > INT64_MAX or number != number.to_integral_value():
         raise ValueError(f"{value!r} is not a whole number of 64 bits")
     return int(number)
 

@@ -1,0 +1,286 @@
+"""The Python door: `lake = tidelake.open(path)`, then tables, SQL, coverage and jobs of that lake."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+from tidelake.errors import NotInLake
+from tidelake.raw.codec import key_from_environment
+from tidelake.raw.ledger import Ledger
+from tidelake.raw.store import Store
+from tidelake.tables.mapping import Mapping, load_mappings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from tidelake.raw.coverage import StreamCoverage
+    from tidelake.tables.candle_building import CandlesBuilt
+    from tidelake.tables.derive import Derived, Progress
+    from tidelake.tables.maintain import Maintained
+
+Time = dt.datetime | str
+Form = Literal["polars", "arrow", "pandas"]
+
+
+def open(url: str | Path, *, mappings: Path | None = None) -> "Lake":
+    """The lake at a path, `s3://bucket/prefix`, `gs://..`, `az://..` or `memory:///name`; a missing folder is made.
+
+    Args:
+        url: Where it is.
+        mappings: Directory of your own field mappings, used beside and in place of those that ship.
+
+    Raises:
+        ConfigError: The address or the mapping directory cannot be used.
+    """
+    return Lake(Store.open(url), load_mappings(mappings))
+
+
+def parse_time(value: Time) -> dt.datetime:
+    """A time with zone; ISO 8601 text is read, a zone is demanded.
+
+    Raises:
+        ValueError: It has no zone or is no time.
+    """
+    at = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
+    if at.tzinfo is None:
+        raise ValueError(f"{value} has no time zone; write {at.isoformat()}Z for UTC")
+    return at.astimezone(dt.UTC)
+
+
+def parse_duration(value: str | dt.timedelta) -> dt.timedelta:
+    """A duration such as "500ms", "2s", "90m", "36h" or "7d".
+
+    Raises:
+        ValueError: It is not in that form.
+    """
+    if isinstance(value, dt.timedelta):
+        return value
+    units = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+    for unit in ("us", "ms", "s", "m", "h", "d"):
+        number = value.removesuffix(unit)
+        if number != value and number.replace(".", "", 1).isdecimal():
+            return dt.timedelta(microseconds=float(number) * units[unit])
+    raise ValueError(f"{value!r} is not a duration; write 500ms, 2s, 90m, 36h or 7d")
+
+
+@dataclass(frozen=True)
+class Lake:
+    """One lake: the raw log, its ledger, and the tables derived from them.
+
+    Attributes:
+        store: Where its objects lie.
+        mappings: Field mappings in use.
+    """
+
+    store: Store
+    mappings: tuple[Mapping, ...]
+
+    def derive(
+        self, tables: Sequence[str] = (), *, progress: "Progress | None" = None
+    ) -> "list[Derived | CandlesBuilt]":
+        """Bring tables up to the ledger (default: all that have a source, then candles of one minute)."""
+        from tidelake.tables.candle_building import build_candles
+        from tidelake.tables.derive import derive_table
+        from tidelake.tables.registry import TABLES, table
+
+        mapped = {m.spec.table for m in self.mappings}
+        names = list(tables) or [name for name in TABLES if name in mapped]
+        reports: list[Derived | CandlesBuilt] = [
+            derive_table(self.store, table(name), mappings=self.mappings, key=key_from_environment(), progress=progress)
+            for name in names
+        ]
+        if not tables or "candles" in tables:
+            reports.append(build_candles(self.store))
+        return reports
+
+    def rebuild(
+        self, tables: Sequence[str] = (), *, progress: "Progress | None" = None
+    ) -> "list[Derived | CandlesBuilt]":
+        """Drop tables and derive them again from raw."""
+        from tidelake.tables.maintain import drop_tables
+
+        drop_tables(self.store, tables)
+        return self.derive(tables, progress=progress)
+
+    def scan(
+        self, table: str, *, as_of: Time | None = None, assume_latency: str | dt.timedelta | None = None
+    ) -> "pl.LazyFrame":
+        """One row per key of a table: what stands, or what was known at `as_of`. See `tables.read.scan`."""
+        from tidelake.tables.candle_building import scan_candles
+        from tidelake.tables.read import scan
+        from tidelake.tables.registry import table as find_table
+
+        at = parse_time(as_of) if as_of is not None else None
+        latency = parse_duration(assume_latency) if assume_latency is not None else None
+        if table == "candles":
+            return scan_candles(self.store, as_of=at, assume_latency=latency)
+        return scan(self.store, find_table(table), as_of=at, assume_latency=latency)
+
+    @overload
+    def trades(
+        self,
+        symbol: str | None = ...,
+        *,
+        source: str | Sequence[str] | None = ...,
+        start: Time | None = ...,
+        end: Time | None = ...,
+        as_of: Time | None = ...,
+        assume_latency: str | dt.timedelta | None = ...,
+        grain: Literal["trade", "aggregate"] = ...,
+        form: Literal["polars"] = ...,
+    ) -> "pl.DataFrame": ...
+    @overload
+    def trades(
+        self,
+        symbol: str | None = ...,
+        *,
+        source: str | Sequence[str] | None = ...,
+        start: Time | None = ...,
+        end: Time | None = ...,
+        as_of: Time | None = ...,
+        assume_latency: str | dt.timedelta | None = ...,
+        grain: Literal["trade", "aggregate"] = ...,
+        form: Literal["arrow"],
+    ) -> "pa.Table": ...
+    @overload
+    def trades(
+        self,
+        symbol: str | None = ...,
+        *,
+        source: str | Sequence[str] | None = ...,
+        start: Time | None = ...,
+        end: Time | None = ...,
+        as_of: Time | None = ...,
+        assume_latency: str | dt.timedelta | None = ...,
+        grain: Literal["trade", "aggregate"] = ...,
+        form: Literal["pandas"],
+    ) -> "pd.DataFrame": ...
+    def trades(
+        self,
+        symbol: str | None = None,
+        *,
+        source: str | Sequence[str] | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+        as_of: Time | None = None,
+        assume_latency: str | dt.timedelta | None = None,
+        grain: Literal["trade", "aggregate"] = "trade",
+        form: Form = "polars",
+    ) -> "pl.DataFrame | pa.Table | pd.DataFrame":
+        """Trades of all venues in one table, ordered by event time, source, symbol, trade_seq and trade_id.
+
+        Args:
+            symbol: Canonical, such as "BTC-USD"; default: all.
+            source: One or more source ids; default: all.
+            start: Event time, inclusive.
+            end: Event time, exclusive.
+            as_of: Only what was known then; see `scan`.
+            assume_latency: See `scan`.
+            grain: "trade", or "aggregate" for what a venue merges per taker order; the two are never mixed.
+            form: What to return.
+        """
+        import polars as pl
+
+        rows = self.scan("trades", as_of=as_of, assume_latency=assume_latency).filter(pl.col("grain") == grain)
+        if source is not None:
+            rows = rows.filter(pl.col("source").is_in([source] if isinstance(source, str) else list(source)))
+        if symbol is not None:
+            rows = rows.filter(pl.col("symbol") == symbol)
+        if start is not None:
+            at = parse_time(start)
+            rows = rows.filter(pl.col("date") >= at.date(), pl.col("event_time") >= at)
+        if end is not None:
+            at = parse_time(end)
+            rows = rows.filter(pl.col("date") <= at.date(), pl.col("event_time") < at)
+        frame = rows.sort("event_time", "source", "symbol", "trade_seq", "trade_id").collect()
+        return convert(frame, form)
+
+    def candles(
+        self,
+        symbol: str,
+        interval: str = "1m",
+        *,
+        source: str | None = None,
+        origin: Literal["trades", "venue"] = "trades",
+        as_of: Time | None = None,
+    ) -> "pl.DataFrame":
+        """Bars of any interval ("1s" to "1d" and multiples), ordered by source and start.
+
+        Those of origin "trades" are built from our trades where no table holds them; "venue" are the venue's own words.
+        """
+        from tidelake.tables.candle_building import candles
+
+        at = parse_time(as_of) if as_of is not None else None
+        return candles(self.store, symbol, interval, source=source, origin=origin, as_of=at)
+
+    def conflicts(self, table: str = "trades") -> "pl.DataFrame":
+        """Versions that contradict the standing one; see `tables.read.conflicts`."""
+        from tidelake.tables.read import conflicts
+        from tidelake.tables.registry import table as find_table
+
+        return conflicts(self.store, find_table(table))
+
+    @overload
+    def sql(self, query: str, *, as_of: Time | None = ..., form: Literal["polars"] = ...) -> "pl.DataFrame": ...
+    @overload
+    def sql(self, query: str, *, as_of: Time | None = ..., form: Literal["arrow"]) -> "pa.Table": ...
+    @overload
+    def sql(self, query: str, *, as_of: Time | None = ..., form: Literal["pandas"]) -> "pd.DataFrame": ...
+    def sql(
+        self, query: str, *, as_of: Time | None = None, form: Form = "polars"
+    ) -> "pl.DataFrame | pa.Table | pd.DataFrame":
+        """The answer of DuckDB over the lake's tables; docs/semantics.md lists the views and their columns.
+
+        Raises:
+            NotInLake: The query names a table that does not exist; `available` lists those that do.
+        """
+        from tidelake.tables.sql import query as run
+
+        at = parse_time(as_of) if as_of is not None else None
+        return convert(run(self.store, query, as_of=at), form)
+
+    def coverage(self, source: str | None = None, symbol: str | None = None) -> "list[StreamCoverage]":
+        """What is covered and what is missing, per stream, from the ledger."""
+        from tidelake.raw.coverage import coverage
+
+        ledger = Ledger(self.store)
+        entries = (entry for lane in ledger.lanes() for entry in ledger.entries(lane))
+        streams: Iterable[StreamCoverage] = coverage(entries)
+        return [s for s in streams if source in (None, s.source) and symbol in (None, s.symbol)]
+
+    def maintain(
+        self, tables: Sequence[str] = (), *, keep_days: float = 7, dry_run: bool = False
+    ) -> "list[Maintained]":
+        """Compact small files and delete those that no table version of the last days names; drops no row version."""
+        from tidelake.tables.maintain import maintain
+
+        return maintain(self.store, tables, keep=dt.timedelta(days=keep_days), dry_run=dry_run)
+
+    def tables(self) -> "pl.DataFrame":
+        """Each table that exists, its rows, files, bytes and commits."""
+        from tidelake.tables.maintain import table_sizes
+
+        return table_sizes(self.store)
+
+
+def convert(frame: "pl.DataFrame", form: Form) -> "pl.DataFrame | pa.Table | pd.DataFrame":
+    """The frame in another library's form; pandas must be installed for "pandas".
+
+    Raises:
+        NotInLake: `form` is none of polars, arrow, pandas.
+    """
+    match form:
+        case "polars":
+            return frame
+        case "arrow":
+            return frame.to_arrow()
+        case "pandas":
+            from tidelake.extras import require
+
+            require("pandas", extra="pandas")
+            return frame.to_pandas()
+    raise NotInLake(f"no form {form!r}; expected polars, arrow or pandas", available=("polars", "arrow", "pandas"))

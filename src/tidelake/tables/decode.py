@@ -1,0 +1,219 @@
+"""Rows of a table out of a sealed segment: every mapping of its source, fast where possible, each bad row named."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from tidelake.raw.frame import Frame, decode_line, encode_line
+from tidelake.tables.columns import in_validity, read_columns
+from tidelake.tables.mapping import Mapping, load_mappings
+from tidelake.tables.registry import TABLES
+from tidelake.tables.rows import Rejected, Row, parse_payload, read_frame
+from tidelake.tables.schema import PARSER_VERSION, TIME, Table
+from tidelake.tables.segment_lines import SegmentLines, split
+from tidelake.venues.registry import venue as find_venue
+from tidelake.venues.spec import Context, Venue
+
+ROW_ORDER = [("line", "ascending"), ("item", "ascending")]
+NTH_MEMORY_US = 1_000_000  # equal trades are counted on over a segment's end for so long
+
+
+@dataclass
+class Decoded:
+    """What one segment holds for one table.
+
+    Attributes:
+        rows: All columns of the table's schema, ordered by (line, item).
+        rejected: Rows and lines that could not be read.
+        lines_read: Lines that a mapping of this table fitted.
+    """
+
+    rows: pa.Table
+    rejected: list[Rejected] = field(default_factory=list)
+    lines_read: int = 0
+
+
+def _tokens(mapping: Mapping) -> tuple[bytes, ...]:
+    """Bytes of which every line that the mapping fits holds one: the rarest of its demands."""
+    words = [[str(w) for w in wanted if isinstance(w, str)] for wanted in mapping.spec.where.values()]
+    if mapping.spec.request:
+        words.append([mapping.spec.request])
+    best = max((w for w in words if w), key=lambda w: min(map(len, w)), default=[])
+    return tuple(json.dumps(word, ensure_ascii=False)[1:-1].encode() for word in best)
+
+
+def _from_rows(table: Table, rows: Sequence[tuple[int, int, Row]]) -> pa.Table:
+    """Slow rows as columns of the facts, `line` and `item`."""
+    columns = {}
+    for fact in table.facts:
+        cells = [row.get(fact.name) for _, _, row in rows]
+        columns[fact.name] = pa.array(cells, pa.int64()).cast(TIME) if fact.type == TIME else pa.array(cells, fact.type)
+    columns["line"] = pa.array([line for line, _, _ in rows], pa.int32())
+    columns["item"] = pa.array([item for _, item, _ in rows], pa.int32())
+    return pa.table(columns)
+
+
+def _name_equal_ones(rows: pa.Table, name: str, context: Context, memory: str) -> pa.Table:
+    """Fills `trade_id` with time, price, size, side and a count of equal ones that goes on from the last segment."""
+    counts: Counter[str] = Counter(json.loads(context.get(memory, "{}")))
+    names: list[str] = []
+    facts = ("symbol", "event_time", "price", "size", "side")
+    times = rows["event_time"].cast(pa.int64()).to_pylist()
+    cells = zip(*(times if f == "event_time" else rows[f].to_pylist() for f in facts), strict=True)
+    latest = max(times, default=0)
+    keep: dict[str, int] = {}
+    for symbol, us, price, size, side in cells:
+        what = f"{us}:{_plain(price)}:{_plain(size)}:{side}"
+        counts[f"{symbol} {what}"] += 1
+        names.append(f"{what}:{counts[f'{symbol} {what}']}")
+        if us >= latest - NTH_MEMORY_US:
+            keep[f"{symbol} {what}"] = counts[f"{symbol} {what}"]
+    if times:
+        context[memory] = json.dumps(keep)
+    return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), pa.array(names, pa.string()))
+
+
+def _plain(value: Decimal) -> str:
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _complete(table: Table, rows: pa.Table, lines: SegmentLines, segment: str, mapping: Mapping) -> pa.Table:
+    """Adds provenance; `known_at` is the receive clock, rounded up to a whole microsecond."""
+    line = rows["line"].to_numpy()
+    count = len(rows)
+    known_us = -(-lines.known_ns[line] // 1_000)
+    added = {
+        "known_at": pa.array(known_us, pa.int64()).cast(TIME),
+        "recv_ns": pa.array(lines.recv_ns[line]),
+        "status": pa.repeat(pa.scalar("active"), count),
+        "segment": pa.repeat(pa.scalar(segment), count),
+        "parser_version": pa.repeat(pa.scalar(PARSER_VERSION, pa.int32()), count),
+        "mapping_version": pa.repeat(pa.scalar(mapping.version), count),
+        "date": pc.cast(rows["event_time"], pa.date32()),
+    }
+    columns = {name: rows[name] for name in rows.schema.names} | added
+    return pa.table({name: columns[name] for name in table.schema.names}, schema=table.schema)
+
+
+def _read_slowly(
+    mapping: Mapping, table: Table, venue: Venue, lines: SegmentLines, chosen: NDArray[np.int64], context: Context
+) -> tuple[list[tuple[int, int, Row]], list[Rejected]]:
+    rows: list[tuple[int, int, Row]] = []
+    rejected: list[Rejected] = []
+    spec = mapping.spec
+    for line in chosen.tolist():
+        frame = decode_line(lines.lines[line].as_py())
+        if frame.kind != spec.kind or spec.request not in frame.request:
+            continue
+        for found in read_frame(mapping, table, venue, frame, line, context):
+            if isinstance(found, Rejected):
+                rejected.append(found)
+            else:
+                rows.append((line, found[0], found[1]))
+    return rows, rejected
+
+
+def _read_mapping(
+    mapping: Mapping, table: Table, venue: Venue, lines: SegmentLines, segment: str, context: Context
+) -> Decoded:
+    chosen = lines.holding(_tokens(mapping))
+    chosen = chosen[in_validity(mapping, lines.recv_ns[chosen])]
+    if mapping.spec.flatten:
+        slow, rejected = _read_slowly(mapping, table, venue, lines, chosen, context)
+        rows = _from_rows(table, slow)
+    else:
+        found = read_columns(mapping, table, venue, lines, chosen)
+        slow, rejected = _read_slowly(mapping, table, venue, lines, found.refused, context)
+        rows = found.rows
+        if slow:
+            rows = pa.concat_tables([rows, _from_rows(table, slow)]).sort_by(
+                [("line", "ascending"), ("item", "ascending")]
+            )
+    for name, rule in mapping.spec.fields.items():
+        if rule.nth:
+            rows = _name_equal_ones(rows, name, context, f"nth:{mapping.spec.name}")
+    complete = _complete(table, rows.combine_chunks(), lines, segment, mapping)
+    touched = len(np.unique(rows["line"].to_numpy())) + len({r.line for r in rejected})
+    return Decoded(complete, rejected, touched)
+
+
+def _not_json(table: Table, lines: SegmentLines) -> list[Rejected]:
+    """Frames and pages whose bytes are no JSON at all; no mapping can fit them."""
+    rejected = []
+    for line in lines.holding((b'"b64":"',)).tolist():
+        frame = decode_line(lines.lines[line].as_py())
+        if frame.kind not in ("frame", "page") or not frame.payload:
+            continue
+        try:
+            parse_payload(frame.payload)
+        except ValueError as exc:
+            rejected.append(Rejected(table.name, line, 0, f"not JSON: {exc}"))
+    return rejected
+
+
+def _note_contexts(venue: Venue, lines: SegmentLines, context: Context) -> None:
+    if venue.note_context is None:
+        return
+    for line in lines.holding((venue.context_token,) if venue.context_token else ()).tolist():
+        venue.note_context(decode_line(lines.lines[line].as_py()), context)
+
+
+def decode(
+    table: Table,
+    source: str,
+    lines: SegmentLines,
+    segment: str,
+    context: Context,
+    mappings: Iterable[Mapping] | None = None,
+) -> Decoded:
+    """The rows of `table` in a segment of `source`.
+
+    Args:
+        table: Which table.
+        source: Source id of the segment's lane.
+        lines: The segment, from `segment_lines.split`.
+        segment: First 16 hex digits of the plaintext's SHA-256.
+        context: What earlier frames of the lane said; updated to the state after this segment.
+        mappings: All known mappings; default: those that ship.
+    """
+    venue = find_venue(source)
+    wanted = [m for m in mappings or load_mappings() if m.source == source and m.spec.table == table.name]
+    _note_contexts(venue, lines, context)
+    parts = [_read_mapping(m, table, venue, lines, segment, context) for m in wanted]
+    rows = pa.concat_tables([table.schema.empty_table(), *(p.rows for p in parts if len(p.rows))])
+    if len([p for p in parts if len(p.rows)]) > 1:
+        rows = rows.sort_by(ROW_ORDER)
+    rejected = [r for p in parts for r in p.rejected]
+    if wanted:
+        rejected += _not_json(table, lines)
+    return Decoded(rows, rejected, sum(p.lines_read for p in parts))
+
+
+def page_rows(
+    source: str, frame: Frame, mappings: Iterable[Mapping] | None = None
+) -> list[tuple[int | None, int, str]]:
+    """(trade_seq, event time in ns, trade_id) of each trade on a page, in the page's order.
+
+    Raises:
+        ValueError: The page is no JSON, or a row on it cannot be read.
+    """
+    placed = Frame(0, frame.recv_ns, frame.mono_ns, frame.kind, frame.payload, frame.request, frame.feed, frame.symbol)
+    lines = split(encode_line(placed), first_n=0, known_before_ns=0)
+    found = decode(TABLES["trades"], source, lines, "", {}, mappings)
+    if found.rejected:
+        raise ValueError(found.rejected[0].reason)
+    times = found.rows["event_time"].cast(pa.int64()).to_pylist()
+    return [
+        (seq, us * 1_000, trade_id)
+        for seq, us, trade_id in zip(
+            found.rows["trade_seq"].to_pylist(), times, found.rows["trade_id"].to_pylist(), strict=True
+        )
+    ]

@@ -1,0 +1,232 @@
+"""Derive: tables out of the raw log, exactly once, only what is new.
+
+Each lane has a mark in the table's own log: the last ledger entry whose rows the table holds. A commit moves marks and
+rows together, so a kill at any point loses nothing and doubles nothing: the next run goes on from the marks.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from tidelake.errors import TableMoved
+from tidelake.raw.entry import Entry
+from tidelake.raw.ledger import Ledger
+from tidelake.raw.segments import read_lines
+from tidelake.raw.store import Store
+from tidelake.tables import quarantine
+from tidelake.tables.decode import Decoded, decode
+from tidelake.tables.delta import TableHandle, open_or_create
+from tidelake.tables.lookup import stored_rows
+from tidelake.tables.mapping import Mapping, load_mappings
+from tidelake.tables.schema import Table
+from tidelake.tables.segment_lines import split
+from tidelake.tables.versions import drop_repeats
+
+BATCH_BYTES = 192 << 20  # plaintext bytes of raw that one commit holds
+ATTEMPTS = 20
+SORT = ("source", "date")
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What a derive did to one table; rows_read = rows_added + repeats, and nothing else is dropped.
+
+    Attributes:
+        entries: Ledger entries read.
+        lines_read: Lines that a mapping fitted.
+        rows_read: Rows found in them.
+        rows_added: Rows stored.
+        repeats: Rows that an equal stored version makes needless.
+        contested: Keys that got a second stored version (a correction, a conflict, or an earlier copy that came later).
+        rejected: Rows and lines sent to `quarantine`.
+        commits: Delta commits made.
+        days: (source, ISO date) that got rows.
+    """
+
+    table: str
+    entries: int = 0
+    lines_read: int = 0
+    rows_read: int = 0
+    rows_added: int = 0
+    repeats: int = 0
+    contested: int = 0
+    rejected: int = 0
+    commits: int = 0
+    days: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+
+
+Progress = Callable[[str, int], None]  # table, plaintext bytes done since the last call
+
+
+def _source_tables(mappings: Sequence[Mapping]) -> dict[str, set[str]]:
+    tables: dict[str, set[str]] = {}
+    for mapping in mappings:
+        tables.setdefault(mapping.source, set()).add(mapping.spec.table)
+    return tables
+
+
+def _new_entries(ledger: Ledger, handle: TableHandle, table: Table, sources: dict[str, set[str]]) -> Iterator[Entry]:
+    """Entries past each lane's mark; lanes in order of name."""
+    for lane in ledger.lanes():
+        for entry in ledger.entries(lane, after=handle.done(lane)):
+            if table.name not in sources.get(entry.source, ()):
+                break
+            yield entry
+
+
+def _batch(entries: Iterator[Entry]) -> list[Entry]:
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        batch.append(entry)
+        size += entry.segment.bytes
+        if size >= BATCH_BYTES:
+            break
+    return batch
+
+
+def _decode_entry(
+    store: Store, table: Table, mappings: Sequence[Mapping], key: bytes | None, entry: Entry
+) -> tuple[Decoded, pa.Table]:
+    plain = read_lines(store, entry.segment, key)
+    lines = split(plain, first_n=entry.first_n, known_before_ns=entry.known_before_ns)
+    segment = entry.segment.sha256[:16]
+    found = decode(table, entry.source, lines, segment, dict(entry.context), mappings)
+    at = np.array([r.line for r in found.rejected], dtype=np.int64)
+    bad = quarantine.rows(
+        found.rejected,
+        source=entry.source,
+        lane=entry.lane,
+        seq=entry.seq,
+        segment=segment,
+        recv_ns=lines.recv_ns[at].tolist(),
+        known_ns=lines.known_ns[at].tolist(),
+    )
+    return found, bad
+
+
+def _commit_quarantine(store: Store, table: Table, batch: list[Entry], bad: pa.Table) -> None:
+    """Before the rows, under marks of its own: a run that dies between the two does not file anything twice."""
+    if not len(bad):
+        return
+    for _ in range(ATTEMPTS):
+        handle = open_or_create(store, quarantine.NAME, quarantine.SCHEMA, quarantine.PARTITION_BY)
+        marks = {f"{table.name}:{e.lane}": e.seq for e in batch}
+        done = {e.lane: handle.done(f"{table.name}:{e.lane}") for e in batch}
+        fresh = [seq > done[lane] for lane, seq in zip(bad["lane"].to_pylist(), bad["seq"].to_pylist(), strict=True)]
+        new = bad.filter(pa.array(fresh))
+        if not len(new):
+            return
+        try:
+            handle.commit(new, marks)
+        except TableMoved:
+            continue
+        return
+    raise TableMoved(f"quarantine was taken by others {ATTEMPTS} times in a row")
+
+
+def _commit_contested(store: Store, table: Table, keys: pl.DataFrame) -> None:
+    """Before the rows: a key listed here that has one version reads the same, one that is missing would be doubled."""
+    if keys.is_empty():
+        return
+    schema = pa.schema([table.schema.field(name) for name in table.key])
+    for _ in range(ATTEMPTS):
+        try:
+            handle = open_or_create(store, contested_name(table), schema, ())
+            handle.commit(keys.to_arrow().cast(schema), {})
+        except TableMoved:
+            continue
+        return
+    raise TableMoved(f"{contested_name(table)} was taken by others {ATTEMPTS} times in a row")
+
+
+def contested_name(table: Table) -> str:
+    """Name of the Delta table that lists the keys of `table` with more than one stored version."""
+    return f"{table.name}_contested"
+
+
+def _derive_batch(
+    store: Store,
+    table: Table,
+    handle: TableHandle,
+    batch: list[Entry],
+    mappings: Sequence[Mapping],
+    key: bytes | None,
+) -> Derived:
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        decoded = list(pool.map(lambda e: _decode_entry(store, table, mappings, key, e), batch))
+    rows = pa.concat_tables([table.schema.empty_table(), *(found.rows for found, _ in decoded)])
+    bad = pa.concat_tables([quarantine.SCHEMA.empty_table(), *(rejected for _, rejected in decoded)])
+    frame = pl.DataFrame(pl.from_arrow(rows))
+    old = frame.clear() if table.restatable or frame.is_empty() else stored_rows(store, handle, table, frame)
+    kept, contested = drop_repeats(table, old, frame)
+    kept = kept.sort([*SORT, *table.sort_by], maintain_order=True)
+    _commit_quarantine(store, table, batch, bad)
+    _commit_contested(store, table, contested)
+    handle.commit(kept.to_arrow().cast(table.schema), {e.lane: e.seq for e in batch})
+    days = kept.select("source", pl.col("date").cast(pl.String)).unique().rows()
+    return Derived(
+        table.name,
+        entries=len(batch),
+        lines_read=sum(found.lines_read for found, _ in decoded),
+        rows_read=frame.height,
+        rows_added=kept.height,
+        repeats=frame.height - kept.height,
+        contested=contested.height,
+        rejected=len(bad),
+        commits=1,
+        days=frozenset(days),
+    )
+
+
+def _add(total: Derived, part: Derived) -> Derived:
+    counts = ("entries", "lines_read", "rows_read", "rows_added", "repeats", "contested", "rejected", "commits")
+    summed = {name: getattr(total, name) + getattr(part, name) for name in counts}
+    return replace(total, **summed, days=total.days | part.days)
+
+
+def derive_table(
+    store: Store,
+    table: Table,
+    *,
+    mappings: Sequence[Mapping] | None = None,
+    key: bytes | None = None,
+    progress: Progress | None = None,
+    max_entries: int | None = None,
+) -> Derived:
+    """Bring one table up to the ledger. Run again at any time, by any number of processes.
+
+    Args:
+        mappings: Default: those that ship.
+        key: For encrypted segments.
+        progress: Called after each commit.
+        max_entries: At most so many entries in one commit; default: what `BATCH_BYTES` allows.
+
+    Raises:
+        TableMoved: Other processes committed between read and write twenty times in a row.
+    """
+    known = tuple(mappings if mappings is not None else load_mappings())
+    sources = _source_tables(known)
+    ledger = Ledger(store)
+    total = Derived(table.name)
+    lost = 0
+    while True:
+        handle = open_or_create(store, table.name, table.schema, table.partition_by)
+        batch = _batch(islice(_new_entries(ledger, handle, table, sources), max_entries))
+        if not batch:
+            return total
+        try:
+            total = _add(total, _derive_batch(store, table, handle, batch, known, key))
+        except TableMoved:
+            lost += 1
+            if lost == ATTEMPTS:
+                raise
+            continue
+        lost = 0
+        if progress:
+            progress(table.name, sum(e.segment.bytes for e in batch))

@@ -1,0 +1,154 @@
+"""Upkeep of the tables: few large sorted files instead of many small ones, and no file that nothing names.
+
+Compaction moves rows, it drops none: every version of a key stays, because `as_of` works on `known_at` and not on the
+versions of the Delta table.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+
+from tidelake.errors import TableMoved
+from tidelake.raw.store import Store
+from tidelake.tables.delta import TableHandle, open_or_create, open_table
+from tidelake.tables.derive import contested_name
+from tidelake.tables.quarantine import NAME as QUARANTINE
+from tidelake.tables.registry import TABLES, table
+from tidelake.tables.schema import Table
+
+ROWS_AT_ONCE = 4_000_000  # rows sorted in memory together
+SHORTEST_KEEP = dt.timedelta(hours=1)  # a writer that is still at work may name files this young
+
+
+@dataclass(frozen=True)
+class Maintained:
+    """What upkeep did to one table; with a dry run, what it would do.
+
+    Attributes:
+        partitions: Folders whose files were merged.
+        files_before, files_after: Data files that the table names.
+        removed: Files deleted that no version of the kept days names.
+        skipped: Folders left alone because another process committed meanwhile.
+    """
+
+    table: str
+    partitions: int
+    files_before: int
+    files_after: int
+    removed: int
+    skipped: int
+
+
+def _crowded(handle: TableHandle) -> list[tuple[str, dt.date]]:
+    """(source, date) of folders with more than one file."""
+    files = handle.files()
+    if files.is_empty():
+        return []
+    counts = files.group_by("partition.source", "partition.date").len().filter(pl.col("len") > 1)
+    return sorted((source, day) for source, day, _ in counts.rows())
+
+
+def _sorted_batches(rows: pl.LazyFrame, table: Table) -> Iterator[pa.RecordBatch]:
+    counts = rows.group_by("symbol").len().sort("symbol").collect()
+    groups: list[list[str]] = [[]]
+    size = 0
+    for symbol, count in counts.rows():
+        if size and size + count > ROWS_AT_ONCE:
+            groups.append([])
+            size = 0
+        groups[-1].append(symbol)
+        size += count
+    for symbols in groups:
+        part = rows.filter(pl.col("symbol").is_in(symbols)).collect().sort(*table.sort_by, "recv_ns", "line", "item")
+        yield from part.select(table.schema.names).to_arrow().cast(table.schema).to_batches()
+
+
+def _merge(store: Store, table: Table, source: str, day: dt.date) -> None:
+    handle = open_or_create(store, table.name, table.schema, table.partition_by)
+    rows = pl.scan_delta(handle.table).filter(pl.col("source") == source, pl.col("date") == day)
+    merged = pa.Table.from_batches(_sorted_batches(rows, table), schema=table.schema)
+    handle.commit(merged, {}, replace=f"source = '{source}' and date = '{day}'")
+
+
+def _maintain_table(store: Store, table: Table, keep: dt.timedelta, dry_run: bool) -> Maintained | None:
+    found = open_table(store, table.name)
+    if found is None:
+        return None
+    handle = TableHandle(found, table.partition_by)
+    before = len(found.file_uris())
+    crowded = _crowded(handle)
+    skipped = 0
+    for source, day in () if dry_run else crowded:
+        try:
+            _merge(store, table, source, day)
+        except TableMoved:
+            skipped += 1
+    now = open_table(store, table.name)
+    assert now is not None
+    hours = int(keep.total_seconds() // 3600)
+    removed = now.vacuum(retention_hours=hours, enforce_retention_duration=False, dry_run=dry_run)
+    if not dry_run:
+        now.create_checkpoint()
+    return Maintained(table.name, len(crowded), before, len(now.file_uris()), len(removed), skipped)
+
+
+def maintain(
+    store: Store, tables: Sequence[str] = (), *, keep: dt.timedelta = dt.timedelta(days=7), dry_run: bool = False
+) -> list[Maintained]:
+    """Merge the files of each (source, date) folder, sorted, and delete files that the last days do not need.
+
+    Args:
+        tables: Names; default: all that exist.
+        keep: Files that some table version of this long ago still names stay; at least an hour.
+        dry_run: Change nothing, report what would be done.
+
+    Raises:
+        ValueError: `keep` is under an hour: files of a writer at work would be deleted.
+    """
+    if keep < SHORTEST_KEEP:
+        raise ValueError(f"keep must be at least an hour, found {keep}: files of a writer at work would be deleted")
+    wanted = [table(name) for name in tables] or list(TABLES.values())
+    reports = (_maintain_table(store, t, keep, dry_run) for t in wanted)
+    return [report for report in reports if report is not None]
+
+
+def drop_tables(store: Store, tables: Sequence[str] = ()) -> None:
+    """Delete derived tables (default: all), so that the next derive makes them again from raw. Raw is not touched.
+
+    The newest log entry goes first and data last: a drop that is cut short leaves an older state of the table, marks
+    and rows together, or none.
+    """
+    for name in [table(name).name for name in tables] or [*TABLES, QUARANTINE]:
+        for folder in (name, contested_name(TABLES[name])) if name in TABLES else (name,):
+            for key in sorted(store.list(f"tables/{folder}/"), key=_drop_order, reverse=True):
+                store.delete(key)
+
+
+def _drop_order(key: str) -> tuple[bool, bool, str]:
+    in_log = "/_delta_log/" in key
+    return in_log, in_log and not key.endswith(".json"), key
+
+
+def table_sizes(store: Store) -> pl.DataFrame:
+    """Name, rows, files, bytes and commits of each table that exists, stored versions included."""
+    listed = []
+    for name in [*TABLES, QUARANTINE, "ledger", *(contested_name(t) for t in TABLES.values())]:
+        found = open_table(store, name)
+        if found is None:
+            continue
+        files = pa.table(found.get_add_actions(flatten=True))
+        listed.append(
+            {
+                "table": name,
+                "rows": sum(files["num_records"].to_pylist()),
+                "files": len(files),
+                "bytes": sum(files["size_bytes"].to_pylist()),
+                "commits": found.version() + 1,
+            }
+        )
+    return pl.DataFrame(
+        listed, schema={"table": pl.String, "rows": pl.Int64, "files": pl.Int64, "bytes": pl.Int64, "commits": pl.Int64}
+    )

@@ -1,0 +1,83 @@
+"""Reads of a table: what stands now, or what was known at a time."""
+
+import datetime as dt
+
+import polars as pl
+import pyarrow as pa
+
+from tidelake.raw.store import Store
+from tidelake.tables.delta import exists
+from tidelake.tables.derive import contested_name
+from tidelake.tables.schema import Table
+from tidelake.tables.versions import conflicts as find_conflicts, standing
+
+ASSUMED = "assumed_known_at"
+
+
+def _empty(schema: pa.Schema) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(schema.empty_table()))
+
+
+def stored(store: Store, table: Table) -> pl.LazyFrame:
+    """Every stored version, as it lies in the Delta table."""
+    if not exists(store, table.name):
+        return _empty(table.schema).lazy()
+    return pl.scan_delta(store.table_uri(table.name), storage_options=store.storage_options())
+
+
+def _contested(store: Store, table: Table) -> pl.DataFrame | None:
+    if not exists(store, contested_name(table)):
+        return None
+    keys = pl.read_delta(store.table_uri(contested_name(table)), storage_options=store.storage_options())
+    return keys.unique()
+
+
+def _known_by(rows: pl.LazyFrame, table: Table, as_of: dt.datetime, latency: dt.timedelta | None) -> pl.LazyFrame:
+    if latency is None:
+        return rows.filter(pl.col("known_at") <= as_of)
+    late = pl.col("transport") != "ws" if any(f.name == "transport" for f in table.facts) else pl.lit(True)
+    assumed = pl.min_horizontal("known_at", pl.col("event_time") + latency)
+    known = pl.when(late).then(assumed).otherwise(pl.col("known_at")).alias(ASSUMED)
+    return rows.with_columns(known).filter(pl.col(ASSUMED) <= as_of)
+
+
+def scan(
+    store: Store, table: Table, *, as_of: dt.datetime | None = None, assume_latency: dt.timedelta | None = None
+) -> pl.LazyFrame:
+    """One row per key: what stands, with its `revision`.
+
+    Args:
+        as_of: A time with zone; only what was known at it (known_at <= as_of) counts. Default: all that is known.
+        assume_latency: With `as_of`: rows fetched by REST or from an archive count as known at most this long after
+            their event, as if they had been captured live; `assumed_known_at` in the result says so.
+
+    Returns:
+        The table's columns and `revision` (Int32, from 1 in the order of versions); rows in no particular order.
+
+    Raises:
+        ValueError: `as_of` has no zone, or `assume_latency` stands without it.
+    """
+    if as_of is not None and as_of.tzinfo is None:
+        raise ValueError(f"as_of={as_of.isoformat()} has no time zone; write {as_of.isoformat()}+00:00 for UTC")
+    if assume_latency is not None and as_of is None:
+        raise ValueError("assume_latency says when rows count as known and needs as_of beside it")
+    rows = stored(store, table)
+    if as_of is not None:
+        rows = _known_by(rows, table, as_of.astimezone(dt.UTC), assume_latency)
+    if table.restatable:
+        return standing(table, rows.collect()).lazy()
+    keys = _contested(store, table)
+    if keys is None or keys.is_empty():
+        return rows.with_columns(revision=pl.lit(1, pl.Int32))
+    plain = rows.join(keys.lazy(), on=list(table.key), how="anti").with_columns(revision=pl.lit(1, pl.Int32))
+    decided = standing(table, rows.join(keys.lazy(), on=list(table.key), how="semi").collect())
+    return pl.concat([plain, decided.lazy().select(plain.collect_schema().names())])
+
+
+def conflicts(store: Store, table: Table) -> pl.DataFrame:
+    """Versions that contradict the standing one, of a table that is not restatable; empty where there are none."""
+    keys = _contested(store, table)
+    if table.restatable or keys is None:
+        return _empty(table.schema).with_columns(revision=pl.lit(1, pl.Int32))
+    rows = stored(store, table).join(keys.lazy(), on=list(table.key), how="semi").collect()
+    return find_conflicts(table, rows)

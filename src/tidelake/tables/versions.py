@@ -1,0 +1,65 @@
+"""Versions of a key: which row stands, which repeats, which contradicts. Frames in, frames out.
+
+The versions of a key are ordered by (recv_ns, segment, line, item), never by arrival, so that a rebuild with segments
+in another order ends in the same rows.
+"""
+
+import polars as pl
+
+from tidelake.tables.schema import VERSION_ORDER, Table
+
+KNOWN = "known_at"
+
+
+def drop_repeats(table: Table, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows of `new` worth storing beside `old`, and the keys that then have more than one stored version.
+
+    A row of a table that is not restatable is dropped when an equal version stands before it in version order and
+    was known no later: no read at any time could show it. Everything else is kept, whatever came first.
+
+    Args:
+        old: Stored rows of the same keys: key, values, version order and known_at.
+        new: Rows to add, all columns.
+    """
+    if table.restatable:
+        return new, new.select(table.key).clear()
+    keys, values = list(table.key), list(table.values)
+    if old.is_empty() and new.select(keys).n_unique() == new.height:
+        return new, new.select(keys).clear()
+    needed = [*keys, *values, *VERSION_ORDER, KNOWN]
+    place = "__place"
+    marked = new.with_row_index(place).select(place, *needed)
+    both = pl.concat([old.select(pl.lit(None, pl.UInt32).alias(place), *needed), marked])
+    many = both.filter(pl.len().over(keys) > 1).sort(VERSION_ORDER)
+    seen_by = pl.col(KNOWN).cum_min().shift(1).over([*keys, *values])
+    judged = many.with_columns(repeat=(seen_by <= pl.col(KNOWN)).fill_null(False))
+    repeats = judged.filter(pl.col("repeat") & pl.col(place).is_not_null())
+    kept = new.with_row_index(place).join(repeats.select(place), on=place, how="anti").drop(place)
+    left = judged.filter(~pl.col("repeat") | pl.col(place).is_null())
+    contested = left.group_by(keys).len().filter(pl.col("len") > 1).select(keys)
+    return kept, contested
+
+
+def number_revisions(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """All versions of their keys, `revision` from 1; of consecutive equal ones the first stays."""
+    keys, values = list(table.key), list(table.values)
+    ordered = rows.sort(VERSION_ORDER)
+    if not values:
+        changed = pl.int_range(pl.len()).over(keys) == 0
+    else:
+        state = pl.struct(values)
+        changed = (state.ne_missing(state.shift(1)).over(keys)) | (pl.int_range(pl.len()).over(keys) == 0)
+    kept = ordered.filter(changed)
+    return kept.with_columns(revision=pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(keys))
+
+
+def standing(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """One row per key: the last revision where the table is restatable, the first where it is not."""
+    numbered = number_revisions(table, rows)
+    keep = pl.col("revision").max() if table.restatable else pl.col("revision").min()
+    return numbered.filter(pl.col("revision") == keep.over(list(table.key)))
+
+
+def conflicts(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """Later versions that contradict the standing one of a table that is not restatable, by key and revision."""
+    return number_revisions(table, rows).filter(pl.col("revision") > 1).sort([*table.key, "revision"])
