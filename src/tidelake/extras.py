@@ -6,7 +6,7 @@ from types import ModuleType
 from tidelake.errors import MissingExtra
 
 
-def require(module: str, *, extra: str) -> ModuleType:
+def require(module: str, extra: str) -> ModuleType:
     """The imported module.
 
     Raises:

@@ -1,0 +1,81 @@
+"""Commands on what is covered: coverage, repair."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidelake.cli.options import DONE, DONE_WITH_GAPS, example, options
+
+if TYPE_CHECKING:
+    from tidelake.raw.coverage import StreamCoverage
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command(epilog=example("coverage", "coverage --intervals --symbol BTC-USD --format json"))(coverage)
+    app.command(epilog=example("repair", "repair coinbase --dry-run"))(repair)
+
+
+def coverage(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Option(help="Only this source.")] = "",
+    symbol: Annotated[str, typer.Option(help="Only this canonical symbol.")] = "",
+    feed: Annotated[str, typer.Option(help="Only this feed, such as trades.")] = "",
+    intervals: Annotated[bool, typer.Option("--intervals", help="One row per interval, not per stream.")] = False,
+) -> None:
+    """Say what is complete and name each hole.
+
+    Exits with 3 where there is a hole.
+    """
+    opts = options(ctx)
+    wanted = {"source": source, "symbol": symbol, "feed": feed}
+    found = [
+        stream
+        for stream in opts.open_lake().coverage()
+        if all(not value or getattr(stream, name) == value for name, value in wanted.items())
+    ]
+    opts.show([row for stream in found for row in interval_rows(stream)] if intervals else map(stream_row, found))
+    gaps = sum(interval.state == "GAP" for stream in found for interval in stream.intervals)
+    opts.say(f"{len(found)} streams, {gaps} gaps")
+    raise typer.Exit(DONE_WITH_GAPS if gaps else DONE)
+
+
+def stream_row(stream: "StreamCoverage") -> dict[str, Any]:
+    """One stream in one row: its states, how far it is complete, its gap rate."""
+    return {
+        "source": stream.source,
+        "feed": stream.feed,
+        "symbol": stream.symbol,
+        "axis": stream.axis,
+        "states": ",".join(sorted({interval.state for interval in stream.intervals})),
+        "watermark": stream.watermark,
+        "messages": stream.messages,
+        "gaps": stream.gaps,
+        "gaps_per_million": stream.gaps_per_million,
+    }
+
+
+def interval_rows(stream: "StreamCoverage") -> Iterator[dict[str, Any]]:
+    """The intervals of one stream, in order."""
+    names = ("source", "feed", "symbol", "axis", "state", "rule", "first", "last", "first_ns", "last_ns", "count")
+    for interval in stream.intervals:
+        yield {name: getattr(interval, name) for name in names} | {"out_of_reach": interval.out_of_reach}
+
+
+def repair(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="VENUE", help="Only holes of this venue.")] = "",
+    symbols: Annotated[list[str] | None, typer.Argument(metavar="SYMBOL", help="Only these symbols.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the holes and ask nobody.")] = False,
+) -> None:
+    """Fill the holes that coverage names.
+
+    A hole that the venue no longer answers stays, marked out of reach; the exit code is then 3.
+    """
+    opts = options(ctx)
+    from tidelake.jobs.repair import repair as run
+
+    with opts.progress("repair") as progress:
+        report = run(opts.open_store(), source or None, symbols or None, dry_run=dry_run, progress=progress)
+    opts.finish(report)

@@ -1,0 +1,97 @@
+"""The options that every command knows, and what commands do with them."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from tidelake.cli.output import Format, write_rows
+from tidelake.cli.progress import Advance, shown
+
+if TYPE_CHECKING:
+    from tidelake.client import Lake
+    from tidelake.raw.store import Store
+
+DONE, FAILED, WRONG_USE, DONE_WITH_GAPS = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line said before the command.
+
+    Attributes:
+        lake: Path or URL given by --lake; "" where it was not given.
+        form: How rows are written.
+        quiet: No progress, no report, logs from "warning" up.
+        verbose: Tracebacks, logs from "debug" up.
+        log_level: Least level that is logged.
+    """
+
+    lake: str = ""
+    form: Format = Format.table
+    quiet: bool = False
+    verbose: bool = False
+    log_level: str = "info"
+
+    def lake_url(self) -> str:
+        """Where the lake is; raises ConfigError where no place says it."""
+        from tidelake.config import setting
+
+        return setting("lake", self.lake)
+
+    def open_lake(self) -> "Lake":
+        import tidelake
+        from tidelake.config import setting
+
+        mappings = setting("mappings", default="")
+        return tidelake.open(self.lake_url(), mappings=Path(mappings) if mappings else None)
+
+    def open_store(self) -> "Store":
+        from tidelake.raw.store import Store
+
+        return Store.open(self.lake_url())
+
+    def show(self, rows: object, columns: Sequence[str] = ()) -> None:
+        """Write rows to stdout in the chosen format."""
+        write_rows(rows, self.form, sys.stdout, columns)
+
+    def say(self, text: str) -> None:
+        """Write a line for people to stderr."""
+        if not self.quiet:
+            print(text, file=sys.stderr)  # noqa: T201
+
+    def finish(self, report: object) -> NoReturn:
+        """Write a job's end report to stdout and leave with its exit code.
+
+        A report is one object, a list of them, or holds them in `rows` or `files`; `exit_code` is its own word.
+        """
+        rows = getattr(report, "rows", None) or getattr(report, "files", None)
+        self.show(report if rows is None else rows)
+        if text := getattr(report, "summary", ""):
+            self.say(str(text() if callable(text) else text))
+        raise typer.Exit(int(getattr(report, "exit_code", DONE)))
+
+    def progress(self, title: str) -> AbstractContextManager[Advance]:
+        return shown(title, quiet=self.quiet)
+
+
+def options(ctx: typer.Context) -> Options:
+    """The options of this run; every command asks for them first, and logging starts here.
+
+    Help never comes this far: structlog takes longer to import than help takes to draw.
+    """
+    from tidelake.logs import configure
+
+    found = ctx.find_object(Options)
+    assert found is not None, "the callback of the app sets them"
+    configure(found.log_level)
+    return found
+
+
+def example(*lines: str) -> str:
+    """The example under a command's help; each line keeps its place."""
+    return "\n\n".join(("Example:", "\b\n" + "\n".join(f"  tidelake {line}" for line in lines)))

@@ -1,0 +1,95 @@
+"""Commands that serve: sim venue, sim playback."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidelake.cli.options import example, options
+
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    sim = typer.Typer(
+        name="sim", no_args_is_help=True, rich_markup_mode=None, epilog=example("sim venue coinbase --port 8801")
+    )
+    sim.callback()(_sim)
+    sim.command(
+        epilog=example("sim venue coinbase --port 8801", "sim venue kraken okx --faults '429:0.1,torn:#3' --seed 7")
+    )(venue)
+    sim.command(epilog=example("sim playback ./captures/COINBASE.gz --from cryptofeed --speed 10"))(playback)
+    app.add_typer(sim)
+
+
+def _sim() -> None:
+    """Serve simulated venues and recordings.
+
+    Over the venues' own protocols, so that any client can be pointed at them.
+    """
+
+
+def venue(
+    ctx: typer.Context,
+    venues: Annotated[list[str], typer.Argument(metavar="VENUE", help="Source ids; several share one port.")],
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    seed: Annotated[int, typer.Option(help="Seed of market and faults: same seed, same trades.")] = 1,
+    rate: Annotated[float, typer.Option(min=0.001, help="Trades per second and product.")] = 1.0,
+    hours: Annotated[float, typer.Option(min=0.0, help="History there is at least.")] = 6.0,
+    faults: Annotated[
+        str, typer.Option(help="What goes wrong, such as 429:0.1,torn:#3,lost-run:1000-1020@3.", metavar="PLAN")
+    ] = "",
+    limits: Annotated[bool, typer.Option("--limits", help="Enforce the venue's documented rate limit.")] = False,
+) -> None:
+    """Serve simulated venues until stopped.
+
+    They answer page for page as the real ones do; their addresses go to stdout.
+    """
+    opts = options(ctx)
+    from tidelake.sim.faults import FaultPlan
+    from tidelake.sim.market import Market
+    from tidelake.sim.server import SimServer
+
+    market = Market(seed, hours=hours, rate=rate)
+    plan = FaultPlan.parse(faults, seed)
+    names = venues[0] if len(venues) == 1 else venues
+    with SimServer(names, market, plan, limits=limits, host=host, port=port) as server:
+        opts.show([{"venue": name, "url": server.url_of(name)} for name in venues])
+        _wait(opts.say)
+
+
+def playback(
+    ctx: typer.Context,
+    recording: Annotated[Path, typer.Argument(help="A recording, plain or gzip.")],
+    form: Annotated[str, typer.Option("--from", help="Format: cryptofeed or hftbacktest.", metavar="FORMAT")],
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    speed: Annotated[float, typer.Option(min=0.0, help="1 is real time, 10 ten times as fast, 0 at once.")] = 1.0,
+) -> None:
+    """Serve a recording until stopped.
+
+    Over HTTP and WebSocket, as it was heard; its address goes to stdout.
+    """
+    opts = options(ctx)
+    from tidelake.sim.playback import PlaybackServer
+
+    with PlaybackServer(recording, format=form, speed=speed, host=host, port=port) as server:
+        opts.show({"recording": str(recording), "url": server.url})
+        _wait(opts.say)
+
+
+def _wait(say: Callable[[str], None]) -> None:
+    import sys
+    import threading
+
+    sys.stdout.flush()
+    say("serving; Ctrl-C ends")
+    try:
+        while True:  # in short waits, so that a signal is seen at once everywhere
+            threading.Event().wait(1.0)
+    except KeyboardInterrupt:
+        say("stopped")

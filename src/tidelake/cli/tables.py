@@ -1,0 +1,121 @@
+"""Commands on tables: derive, candles, sql."""
+
+import sys
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from tidelake.cli.options import DONE, DONE_WITH_GAPS, example, options
+from tidelake.cli.output import as_row
+from tidelake.cli.progress import Advance
+from tidelake.cli.times import point
+
+
+class Origin(StrEnum):
+    """Where bars come from."""
+
+    trades = "trades"
+    venue = "venue"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command(epilog=example("derive", "derive trades --dry-run"))(derive)
+    app.command(epilog=example("candles BTC-USD 1h", "candles ETH-USD --origin venue --format csv"))(candles)
+    app.command(
+        epilog=example(
+            'sql "select source, count(*) n, max(price) high from trades group by source"',
+            "sql --as-of 2024-08-01T12:00Z --format csv \"select * from trades where symbol = 'BTC-USD'\"",
+            "sql - < query.sql",
+        )
+    )(sql)
+
+
+def derive(
+    ctx: typer.Context,
+    tables: Annotated[
+        list[str] | None, typer.Argument(metavar="TABLE", help="Tables to derive; all by default.")
+    ] = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Drop the tables first; raw is not touched.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the columns and touch nothing.")] = False,
+) -> None:
+    """Turn what is new in the raw log into rows.
+
+    Exactly once: a run that was killed goes on where it was. Exits with 3 where rows went to quarantine.
+    """
+    opts = options(ctx)
+    if dry_run:
+        opts.show(columns_of(tables or ()))
+        return
+    lake = opts.open_lake()
+    with opts.progress("derive") as advance:
+        run = lake.rebuild if rebuild else lake.derive
+        reports = run(tables or (), progress=_bytes_done(advance))
+    opts.show([_totals(report) for report in reports], REPORT_COLUMNS)
+    raise typer.Exit(DONE_WITH_GAPS if any(getattr(report, "rejected", 0) for report in reports) else DONE)
+
+
+REPORT_COLUMNS = (
+    "table", "entries", "lines_read", "rows_read", "rows_added", "repeats", "contested", "rejected", "commits",
+)  # fmt: skip
+
+
+def _totals(report: object) -> dict[str, Any]:
+    row = dict(as_row(report))
+    return {"table": "candles from trades", "rows_added": row["bars"]} if "bars" in row else row
+
+
+def _bytes_done(advance: Advance) -> Callable[[str, int], None]:
+    done = 0
+
+    def add(table: str, size: int) -> None:
+        nonlocal done
+        done += size
+        advance(done, None, table)
+
+    return add
+
+
+def columns_of(tables: Sequence[str]) -> list[dict[str, Any]]:
+    """The columns of the tables, all tables by default."""
+    from tidelake.tables.registry import TABLES, table
+
+    wanted = [table(name) for name in tables] or list(TABLES.values())
+    return [
+        {"table": t.name, "column": field.name, "type": str(field.type), "nullable": field.nullable}
+        for t in wanted
+        for field in t.schema
+    ]
+
+
+def candles(
+    ctx: typer.Context,
+    symbol: Annotated[str, typer.Argument(help="Canonical symbol, such as BTC-USD.")],
+    interval: Annotated[str, typer.Argument(help="Length of a bar: 1s to 1d and multiples.")] = "1m",
+    source: Annotated[str, typer.Option(help="Only this source.")] = "",
+    origin: Annotated[Origin, typer.Option(help="Built from trades, or the venue's own bars.")] = Origin.trades,
+    as_of: Annotated[str, typer.Option(help="Only what was known at this time.")] = "",
+) -> None:
+    """Show the bars of a symbol.
+
+    Built from its trades, or as the venue says them; the two are never mixed.
+    """
+    opts = options(ctx)
+    lake = opts.open_lake()
+    opts.show(lake.candles(symbol, interval, source=source or None, origin=origin.value, as_of=point(as_of)))
+
+
+def sql(
+    ctx: typer.Context,
+    query: Annotated[str, typer.Argument(help='A query in the dialect of DuckDB; "-" reads it from stdin.')],
+    as_of: Annotated[str, typer.Option(help="Only what was known at this time.")] = "",
+) -> None:
+    """Ask the tables in SQL.
+
+    The answer is DuckDB's. Views carry DOUBLE price, size and notional beside the exact columns.
+    """
+    opts = options(ctx)
+    text = sys.stdin.read() if query == "-" else query
+    opts.show(opts.open_lake().sql(text, as_of=point(as_of)))

@@ -1,0 +1,40 @@
+"""Points in time on the command line: ISO 8601, UTC where no zone is given, or a span back from now ("90m")."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import typer
+
+SPAN = re.compile(r"(\d+)(s|m|h|d|w)")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def point(text: str) -> datetime | None:
+    """The point in time; None for "".
+
+    Raises:
+        BadParameter: The text is neither ISO 8601 nor a span.
+    """
+    if not text:
+        return None
+    if span := parse_span(text):
+        return datetime.now(UTC) - span
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a time (2024-05-01T12:00Z) nor a span back (90m)") from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def needed_point(text: str) -> datetime:
+    """As `point`, of a text that is not empty."""
+    found = point(text)
+    if found is None:
+        raise typer.BadParameter("a time is needed, such as 2024-05-01T12:00Z")
+    return found
+
+
+def parse_span(text: str) -> timedelta | None:
+    """A span such as "30s", "90m", "2h", "3d" or "1w"; None where the text is not one."""
+    match = SPAN.fullmatch(text)
+    return timedelta(**{UNITS[match[2]]: int(match[1])}) if match else None

@@ -1,0 +1,89 @@
+"""Logging for the command line, and the redaction that everything it prints passes through.
+
+A library user configures structlog as they like; only the command line calls `configure`.
+"""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO, cast
+
+HIDDEN = "***"
+SECRET_VARIABLE = re.compile(r"_(?:KEY|SECRET|TOKEN|PASSWORD|PASSPHRASE)$", re.IGNORECASE)
+SHORTEST_SECRET = 6  # shorter values ("1", "true") would blank out ordinary words
+
+_IN_QUERY = re.compile(
+    r"([?&;](?:[\w-]*(?:key|token|secret|signature|password|passphrase)|sig|auth)=)[^&;\s\"'<>]+", re.IGNORECASE
+)
+_IN_USERINFO = re.compile(r"(\w[\w+.-]*://)[^/@\s]+@")
+_IN_PATH = re.compile(r"(://[^\s\"']*?/v\d+/)[A-Za-z0-9_-]{20,}")  # node providers put the key in the path
+_IN_HEADER = re.compile(
+    r"((?:authorization|[\w-]*(?:api-?key|-key|-token|-secret|-sign|-signature|-passphrase))[\"']?\s*[:=]\s*[\"']?)"
+    r"(?:(?:bearer|basic)\s+)?[^\s\"',}]+",
+    re.IGNORECASE,
+)
+
+
+def secrets(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The secret values that the environment holds, longest first."""
+    held = os.environ if environ is None else environ
+    found = {value for name, value in held.items() if SECRET_VARIABLE.search(name) and len(value) >= SHORTEST_SECRET}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
+    """The text with every secret of the environment, and whatever stands where a URL or header keeps one, as ***."""
+    for secret in secrets(environ):
+        text = text.replace(secret, HIDDEN)
+    text = _IN_USERINFO.sub(rf"\1{HIDDEN}@", text)
+    text = _IN_QUERY.sub(rf"\1{HIDDEN}", text)
+    text = _IN_PATH.sub(rf"\1{HIDDEN}", text)
+    return _IN_HEADER.sub(rf"\1{HIDDEN}", text)
+
+
+class StderrNow:
+    """Writes to whatever `sys.stderr` is at that moment, so that a progress bar can stand in between."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+class _RedactingFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def configure(level: str) -> None:
+    """Send the logs of Tidelake (structlog) and of its libraries (logging) to stderr, redacted, from `level` up."""
+    import structlog
+
+    stream = cast(TextIO, StderrNow())
+    render = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+
+    def render_redacted(logger: Any, name: str, event: structlog.typing.EventDict) -> str:
+        return redact(render(logger, name, event))
+
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            render_redacted,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_RedactingFormatter("%(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
