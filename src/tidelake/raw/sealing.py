@@ -13,13 +13,13 @@ from tidelake.raw.codec import Codec, decode, seal_bytes, suffix
 from tidelake.raw.crash_points import reach
 from tidelake.raw.entry import Claim, Entry, Segment
 from tidelake.raw.ledger import Head, Ledger
+from tidelake.raw.line_clocks import line_clocks
 from tidelake.raw.store import Store
 
 Describe = Callable[[bytes, dict[str, str]], tuple[tuple[Claim, ...], dict[str, str]]]
 """Plaintext lines and the context before them -> claims, and the context after them. It does not raise on a payload
 that it cannot read: such a line is kept and claims nothing."""
 
-_LINE_START = re.compile(rb'^\{"n":(-?\d+),"recv_ns":(-?\d+)', re.MULTILINE)
 _NUMBER = re.compile(rb'^\{"n":-?\d+', re.MULTILINE)
 _writer: tuple[int, str] = (0, "")
 
@@ -56,7 +56,7 @@ def seal_lines(
         ValueError: `lines` is empty, not segment lines, or numbered from elsewhere.
         StoreError: The store failed; the same call may be made again.
     """
-    count, first_recv_ns, last_recv_ns = _clocks(lines, head.next_n)
+    count, first_recv_ns, last_recv_ns = clocks(lines, head.next_n)
     claims, context_after = describe(lines, dict(head.context))
     segment = _put_segment(store, _segment_stem(source, lane, first_recv_ns, head.seq + 1), lines, count, codec, key)
     reach("segment-put")
@@ -99,16 +99,14 @@ def renumber(lines: bytes, first_n: int) -> bytes:
     return _NUMBER.sub(lambda _: b'{"n":%d' % next(numbers), lines)
 
 
-def _clocks(lines: bytes, first_n: int) -> tuple[int, int, int]:
-    """Number of lines, smallest and largest receive clock."""
-    starts = _LINE_START.findall(lines)
-    if not starts or len(starts) != lines.count(b"\n") or not lines.endswith(b"\n"):
-        raise ValueError(f"expected one or more segment lines, each ending in a newline; found {lines[:80]!r}")
-    numbers = (int(starts[0][0]), int(starts[-1][0]))
-    if numbers != (first_n, first_n + len(starts) - 1):
-        raise ValueError(f"{len(starts)} lines must be numbered from {first_n}; found {numbers[0]} to {numbers[1]}")
-    clocks = [int(recv_ns) for _, recv_ns in starts]
-    return len(starts), min(clocks), max(clocks)
+def clocks(lines: bytes, first_n: int) -> tuple[int, int, int]:
+    """Number of lines, smallest and largest receive clock.
+
+    Raises:
+        ValueError: `lines` is empty, not segment lines, or not numbered from `first_n` on.
+    """
+    found = line_clocks(lines, first_n)
+    return len(found), int(found.min()), int(found.max())
 
 
 def _segment_stem(source: str, lane: str, first_recv_ns: int, seq: int) -> str:
