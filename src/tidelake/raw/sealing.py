@@ -13,7 +13,6 @@ from tidelake.raw.codec import Codec, decode, seal_bytes, suffix
 from tidelake.raw.crash_points import reach
 from tidelake.raw.entry import Claim, Entry, Segment
 from tidelake.raw.ledger import Head, Ledger
-from tidelake.raw.line_clocks import line_clocks
 from tidelake.raw.store import Store
 
 Describe = Callable[[bytes, dict[str, str]], tuple[tuple[Claim, ...], dict[str, str]]]
@@ -105,6 +104,8 @@ def clocks(lines: bytes, first_n: int) -> tuple[int, int, int]:
     Raises:
         ValueError: `lines` is empty, not segment lines, or not numbered from `first_n` on.
     """
+    from tidelake.raw.line_clocks import line_clocks  # needs numpy
+
     found = line_clocks(lines, first_n)
     return len(found), int(found.min()), int(found.max())
 
