@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
 from itertools import chain
+from pathlib import PurePath
 from typing import Any, TextIO
 
 Row = Mapping[str, Any]
@@ -75,6 +76,8 @@ def plain(value: object) -> Any:
             return value.total_seconds()
         case bytes():
             return value.hex()
+        case PurePath():
+            return str(value)
         case Mapping():
             return {str(key): plain(item) for key, item in value.items()}
         case Iterable():
@@ -128,9 +131,12 @@ def _write_json(names: list[str], rows: Iterator[Row], stream: TextIO) -> None:
 
 
 def _write_csv(names: list[str], rows: Iterator[Row], stream: TextIO) -> None:
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([_cell(row.get(name)) for name in names] for row in rows)
+    minimal = csv.writer(stream, lineterminator="\n")
+    quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)  # the former leaves a lone \r bare
+    minimal.writerow(names)
+    for row in rows:
+        cells = [_cell(row.get(name)) for name in names]
+        (quoted if any("\r" in cell for cell in cells) else minimal).writerow(cells)
 
 
 def _write_table(names: list[str], rows: Iterator[Row], stream: TextIO) -> None:

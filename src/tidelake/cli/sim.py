@@ -1,12 +1,15 @@
 """Commands that serve: sim venue, sim playback."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tidelake.cli.options import example, options
+
+if TYPE_CHECKING:
+    from tidelake.raw.frame import Frame
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
@@ -72,14 +75,41 @@ def playback(
 ) -> None:
     """Serve a recording until stopped.
 
-    Over HTTP and WebSocket, as it was heard; its address goes to stdout.
+    Over HTTP and WebSocket, as it was heard; its addresses go to stdout.
     """
     opts = options(ctx)
-    from tidelake.sim.playback import PlaybackServer
+    from tidelake.sim.playback import Playback
 
-    with PlaybackServer(recording, format=form, speed=speed, host=host, port=port) as server:
-        opts.show({"recording": str(recording), "url": server.url})
+    lines = ((frame.recv_ns, frame.kind, frame.payload, frame.request) for frame in recorded_frames(recording, form))
+    server = Playback(lines, speed=speed, host=host, port=port)
+    with server:
+        opts.show({"recording": recording, "http": server.url, "websocket": server.ws_url})
         _wait(opts.say)
+
+
+def recorded_frames(path: Path, form: str) -> "Iterator[Frame]":
+    """The frames of a recording, in the order of its lines.
+
+    Raises:
+        ConfigError: There is no such file.
+        FormatDrift: The file is not in the format.
+    """
+    from tidelake.errors import ConfigError
+    from tidelake.raw.recordings import FORMATS, recording_format
+    from tidelake.raw.recordings.files import RecordingFile
+    from tidelake.raw.recordings.lines import frames_of_block
+    from tidelake.raw.recordings.sniff import check_format
+
+    if not path.is_file():
+        raise ConfigError(f"no such file: {path}", tried=(str(path),))
+    found, count, clock_ns = recording_format(form), 0, -1
+    with path.open("rb") as file:
+        for block in RecordingFile(file, path.stat().st_size).blocks():
+            if clock_ns < 0:
+                clock_ns = check_format(found, block, FORMATS.values())
+            for frame in frames_of_block(found, block, count, clock_ns):
+                count, clock_ns = frame.n + 1, frame.recv_ns
+                yield frame
 
 
 def _wait(say: Callable[[str], None]) -> None:
