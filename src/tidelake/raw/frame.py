@@ -75,7 +75,7 @@ class _Line(_Envelope):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Line).decode
-_check = msgspec.json.Decoder().decode
+_check = msgspec.json.Decoder(msgspec.Raw).decode  # reads over the values without making them
 
 
 def is_single_line_json(payload: bytes) -> bool:
@@ -83,6 +83,8 @@ def is_single_line_json(payload: bytes) -> bool:
     if b"\n" in payload or payload != payload.strip():
         return False
     try:
+        if not payload.isascii():
+            payload.decode()
         _check(payload)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return False

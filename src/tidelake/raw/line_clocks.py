@@ -55,7 +55,7 @@ def _same_width(
     is_digit = (window >= ord("0")) & (window <= ord("9"))
     fits = np.where(shape == ord("0"), is_digit, window == shape).all(axis=1)
     digits = window.astype(np.int64) - ord("0")
-    clocks = digits[:, at : at + _DIGITS] @ _PLACES
+    clocks: NDArray[np.int64] = digits[:, at : at + _DIGITS] @ _PLACES
     fits &= (digits[:, len(_N) : len(_N) + width] @ _PLACES[_DIGITS - width :]) == numbers
     for row in np.flatnonzero(~fits).tolist():
         clocks[row] = _one_clock(lines, int(starts[row]), int(numbers[row]))
