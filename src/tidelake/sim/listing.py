@@ -62,13 +62,15 @@ class Listing:
         """Name of the listing in the market: "<source>:<canonical symbol>"."""
         return f"{self.source}:{self.symbol}"
 
-    def price_text(self, ticks: int) -> str:
-        """Exact price with as many decimals as the tick has."""
-        return fixed(ticks, self.tick)
+    @property
+    def tick_text(self) -> str:
+        """The tick in plain notation."""
+        return fixed(1, self.tick)
 
-    def size_text(self, lots: int) -> str:
-        """Exact size with as many decimals as the lot has."""
-        return fixed(lots, self.lot)
+    @property
+    def lot_text(self) -> str:
+        """The lot in plain notation."""
+        return fixed(1, self.lot)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
 import uvicorn
@@ -148,7 +149,7 @@ class BackgroundServer:
         finally:
             self._socket.close()
 
-    def __enter__(self) -> "BackgroundServer":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -197,7 +198,3 @@ class SimServer(BackgroundServer):
         """What has gone wrong by plan so far, over all venues, in order."""
         found = [record for api in self.apis.values() for record in api.injector.injected]
         return sorted(found, key=lambda record: record.at)
-
-    def __enter__(self) -> "SimServer":
-        self.start()
-        return self

@@ -156,7 +156,7 @@ def _tape(market: View, listing: Listing) -> Tape:
     return found
 
 
-def _aggregate_at(tape: Tape, seq: int) -> int:
+def aggregate_at(tape: Tape, seq: int) -> int:
     """Number of the aggregate that holds the trade, or of the first after it."""
     block, place = divmod(seq - 1, BLOCK)
     return tape.aggregates_before(block) + int(np.searchsorted(tape.aggregate_starts(block), place, side="left")) + 1
@@ -171,9 +171,9 @@ def _agg_trades(market: View, listing: Listing, query: Query, now_ns: int) -> An
     if start is not None:
         first = start
     elif since is not None:
-        first = _aggregate_at(tape, tape.seq_since(since * MS))
+        first = aggregate_at(tape, tape.seq_since(since * MS))
     else:
-        first = _aggregate_at(tape, last + 1) - limit
+        first = aggregate_at(tape, last + 1) - limit
     return json_answer(aggregates(tape, first, limit, last))
 
 

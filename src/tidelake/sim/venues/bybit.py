@@ -136,7 +136,7 @@ def _klines(market: View, listing: Listing, query: Query, now_ns: int) -> Answer
 
 def instrument(listing: Listing, start_ns: int) -> dict[str, object]:
     """The record of `instruments-info`."""
-    tick, lot = str(listing.tick), str(listing.lot)
+    tick, lot = listing.tick_text, listing.lot_text
     common: dict[str, object] = {
         "symbol": listing.venue_symbol,
         "baseCoin": listing.base,

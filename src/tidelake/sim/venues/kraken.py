@@ -152,7 +152,7 @@ def pair(listing: Listing) -> dict[str, object]:
         "margin_stop": 40,
         "ordermin": "0.00005",
         "costmin": "0.5",
-        "tick_size": str(listing.tick),
+        "tick_size": listing.tick_text,
         "status": "online",
     }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tidelake.sim.answer import Answer, Limit, Query, SimVenue, View, integer, json_answer, retry_after
 from tidelake.sim.bars import Bar, bars
-from tidelake.sim.listing import MS, Listing, Trades, at_eight, plain, quarter_expiry
+from tidelake.sim.listing import MS, Listing, Trades, at_eight, fixed, plain, quarter_expiry
 from tidelake.sim.market import columns
 
 SOURCE = "okx"
@@ -165,16 +165,16 @@ def instrument(listing: Listing, kind: str, start_ns: int) -> dict[str, object]:
         "instType": kind,
         "lever": "10",
         "listTime": str((start_ns - 365 * 86_400 * 10**9) // MS),
-        "lotSz": str(listing.lot),
+        "lotSz": listing.lot_text,
         "maxLmtSz": "9999999999",
         "maxMktSz": "1000000",
-        "minSz": listing.size_text(listing.min_lots),
+        "minSz": fixed(listing.min_lots, listing.lot),
         "optType": "",
         "quoteCcy": listing.quote if spot else "",
         "settleCcy": listing.settle,
         "state": "live",
         "stk": "",
-        "tickSz": str(listing.tick),
+        "tickSz": listing.tick_text,
         "uly": "" if spot else f"{listing.base}-{listing.quote}",
     }
 
