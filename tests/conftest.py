@@ -1,6 +1,8 @@
 """Fixtures that all tests share."""
 
+import importlib
 import itertools
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -23,8 +25,6 @@ def s3_endpoint() -> Iterator[str]:
         # The simulation looks whether a key is there and then puts it; on S3 the two are one step.
         with one_at_a_time:
             return list(app(environ, start_response))
-
-    import logging
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, serve, threaded=True)
@@ -53,8 +53,7 @@ def s3_lake_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     bucket = f"tidelake-{next(_buckets)}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import boto3
-
+        boto3 = importlib.import_module("boto3")
         client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")
         client.create_bucket(Bucket=bucket)
         client.close()

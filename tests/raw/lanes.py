@@ -1,4 +1,4 @@
-"""A toy source for the tests of the raw log: payloads {"id": .., "t": ..} of one stream, described without a mapping."""
+"""A toy source for the tests of the raw log: payloads {"id": .., "t": ..} of one stream."""
 
 import json
 import re

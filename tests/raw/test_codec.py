@@ -3,8 +3,7 @@ import os
 import random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tidelake.errors import ConfigError, FormatDrift
 from tidelake.raw import codec as codec_module
@@ -58,7 +57,7 @@ def test_changed_moved_repeated_or_dropped_chunk_of_an_encrypted_object_is_refus
     header, body = sealed[:HEADER_BYTES], sealed[HEADER_BYTES:]
     a, b, c, d = (body[i : i + size] for i in range(0, len(body), size))
     for wrong in ([b, a, c, d], [a, a, c, d], [a, b, c], [a, b, d], [a, b, c, d, d], [a, b, c, d[:-1]], [b, c, d], []):
-        with pytest.raises(FormatDrift, match="chunk|cut"):
+        with pytest.raises(FormatDrift, match=r"chunk|cut"):
             decode(header + b"".join(wrong), KEY)
 
 

@@ -1,6 +1,8 @@
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import obstore
 import pytest
@@ -63,7 +65,7 @@ def test_left_over_temporary_file_is_not_an_object(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "link", killed)
-    monkeypatch.setattr(store_module.Path, "unlink", lambda *_, **__: None)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
     with pytest.raises(KeyboardInterrupt):
         store.put_new("raw/a/x", b"data")
     monkeypatch.undo()
@@ -122,7 +124,7 @@ def test_put_whose_answer_was_lost_is_recognised_as_our_own(s3_lake_url, monkeyp
         return result
 
     monkeypatch.setattr(obstore, "put", lose_first_answer)
-    monkeypatch.setattr(store_module.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     assert store.put_new("ledger/a/0.json", b"mine") is True
     assert len(calls) == 2
     calls.clear()
@@ -142,7 +144,7 @@ def test_put_that_failed_before_another_writers_is_not_taken_for_our_own(s3_lake
         return put(objects, key, data, **options)
 
     monkeypatch.setattr(obstore, "put", fail_first)
-    monkeypatch.setattr(store_module.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     assert store.put_new("ledger/a/0.json", b"mine") is False
     assert store.get("ledger/a/0.json") == b"theirs"
 
@@ -156,7 +158,7 @@ def test_store_that_never_answers_is_a_retryable_error(s3_lake_url, monkeypatch)
         raise GenericError("503 slow down")
 
     monkeypatch.setattr(obstore, "put", fail)
-    monkeypatch.setattr(store_module.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     with pytest.raises(StoreError, match="503 slow down") as raised:
         store.put_new("raw/x", b"data")
     assert raised.value.retryable
@@ -210,7 +212,8 @@ def test_repr_holds_no_secret(s3_lake_url, monkeypatch):
 
 
 def test_lane_and_codec_load_no_engine():
-    code = "import tidelake.raw.lane, tidelake.raw.verify, tidelake.raw.coverage, tidelake.raw.index, sys; print(*sys.modules)"
+    names = ", ".join(f"tidelake.raw.{name}" for name in ("lane", "verify", "coverage", "index", "explain"))
+    code = f"import {names}, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"polars", "pyarrow", "deltalake", "duckdb", "numpy", "cryptography"}
     assert heavy.isdisjoint(done.stdout.split())

@@ -115,7 +115,8 @@ class Ledger:
         """Where the lane ends, found in O(log n) looks and one listing of what lies after.
 
         Raises:
-            LedgerBroken: An entry lies beyond a missing one, or the last does not decode.
+            LedgerBroken: An entry lies beyond a missing one, or the last does not follow the one before. A hole
+                further back is found by `entries` and by `verify`.
         """
         last = self._last_seq(lane)
         beyond = next(self._store.list(lane_folder(lane), after=entry_key(lane, last) if last >= 0 else None), None)
@@ -128,6 +129,11 @@ class Ledger:
             return Head()
         data = self._store.get(entry_key(lane, last))
         entry = parse_entry(data, lane, last)
+        before = self._stored_one(lane, last - 1) if last > 0 else None
+        if last > 0 and before is None:
+            raise _broken(lane, last - 1, "is missing, and the lane's last entry follows it")
+        if before is not None and entry_hash(before) != entry.prev:
+            raise _broken(lane, last, f"follows {entry.prev[:16]}, but the entry before is {entry_hash(before)[:16]}")
         return Head(last, entry_hash(data), entry.first_n + entry.segment.lines, entry.known_ns, entry.next_context())
 
     def _last_seq(self, lane: str) -> int:
