@@ -145,10 +145,19 @@ def test_broken_answers_are_broken_as_planned():
     assert sim.get(PAGE).json() == []
     slow = sim.get(PAGE)
     assert (slow.delay_s, slow.body) == (0.25, whole)
-    assert sim.get("/products/ETH-USD/trades?limit=3").body == whole
+    assert sim.get("/products/BTC-USD/trades?limit=3").body == whole
     kinds = [record.kind for record in sim.injector.injected]
     assert kinds == ["5xx", "truncated", "html", "torn", "empty", "slow", "repeat"]
     assert [record.number for record in sim.injector.injected] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_repeated_page_is_always_of_the_same_symbol():
+    sim = api("repeat:#2-3", "kraken")
+    first = sim.get("/0/public/Trades?pair=XBTUSD&since=0&count=5")
+    other = sim.get("/0/public/Trades?pair=ETHUSD&since=0&count=5")
+    assert sim.get(f"/0/public/Trades?pair=XBTUSD&since={first.json()['result']['last']}&count=5").body == first.body
+    assert "XETHZUSD" in other.json()["result"]
+    assert [record.number for record in sim.injector.injected] == [3]
 
 
 def test_faults_depend_on_the_request_and_the_seed_but_not_on_the_order():

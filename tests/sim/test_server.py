@@ -93,3 +93,18 @@ def test_server_says_nothing_on_the_logs_and_its_port_is_free_again(caplog):
         httpx.get(f"http://127.0.0.1:{port}/time")
     with SimServer("coinbase", market(), port=port) as again:
         assert httpx.get(again.url + "/time").status_code == 200
+
+
+def test_blocking_server_tells_its_address_and_stops_when_told():
+    server = SimServer("coinbase", market())
+    seen: list[int] = []
+
+    def ready(url: str) -> None:
+        seen.append(httpx.get(url + "/time").status_code)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        server.serve(ready)
+    assert seen == [200]
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(server.url + "/time")

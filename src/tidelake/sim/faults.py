@@ -18,7 +18,7 @@ HELP = """\
   5xx:P        500, 502, 503 or 504                     slow:P=S    the answer comes S seconds late
   torn:P       connection cut in mid-body               truncated:P JSON cut short, right length
   html:P       an HTML page with status 200             empty:P     a good answer without its trades
-  repeat:P     the previous trade answer again          late:P=S    a trade shows S seconds after its time
+  repeat:P     the symbol's previous page again          late:P=S    a trade shows S seconds after its time
   lost-run:A-B[@K|@Ss][/SYMBOL]   trades A to B are missing: for ever, the first K times asked, or for S seconds
   jump:A+N     the venue's numbers skip N after trade A
   P is a probability (0.1), or #3 or #3-5: exactly the third (to fifth) request"""

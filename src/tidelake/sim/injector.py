@@ -14,8 +14,14 @@ from tidelake.sim.listing import Listing, Trades, joined
 from tidelake.sim.market import Market
 from tidelake.sim.reference import seed_of, unit
 
+SYMBOL_PARAMETERS = ("category", "pair", "symbol", "instId", "instrument_name")
 SERVER_ERRORS = (500, 502, 503, 504)
 HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
+
+
+def stream_of(path: str, query: Mapping[str, str]) -> str:
+    """What a request for trades asks for, without its place and size of page."""
+    return " ".join((path, *(query[name] for name in SYMBOL_PARAMETERS if name in query)))
 
 
 class Injector:
@@ -35,7 +41,7 @@ class Injector:
         self._asked: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
         self._number = 0
         self._lock = threading.Lock()
-        self._previous: Answer | None = None
+        self._previous: dict[str, Answer] = {}
         self._run_asks: Counter[tuple[LostRun, str]] = Counter()
         self._run_since: dict[tuple[LostRun, str], int] = {}
         if plan.jumps:
@@ -55,8 +61,8 @@ class Injector:
             view = FaultyView(self, asked)
             answer = self.venue.respond(view, method, path, query, now_ns)
             answer = self._spoiled(answer, rule, asked) if rule else answer
-            if self.venue.asks_trades(path) and answer.status == 200:
-                self._previous = answer if rule is None else self._previous
+            if rule is None and answer.status == 200 and self.venue.asks_trades(path):
+                self._previous[stream_of(path, query)] = answer
         return replace(answer, delay_s=delay) if delay else answer
 
     def _count(self, path: str, query: dict[str, str], now_ns: int) -> Asked:
@@ -98,7 +104,7 @@ class Injector:
         elif rule.kind == "empty":
             answer = self.venue.empty(asked.path, asked.query)
         elif rule.kind == "repeat":
-            answer = self._previous
+            answer = self._previous.get(stream_of(asked.path, asked.query))
         if answer is not None:
             self.record.add(rule.kind, asked)
         return answer

@@ -6,6 +6,7 @@ Within a block, times are drawn evenly and sorted, a quarter of the trades share
 small basis of the venue's own, and all prices and sizes are whole ticks and lots.
 """
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -34,6 +35,7 @@ class Tape:
         self.jumps = tuple(sorted(jumps))
         self._blocks: dict[int, Trades] = {}
         self._aggregates: list[int] = [0]
+        self._lock = threading.Lock()
 
     def block(self, number: int) -> Trades:
         """Trades number * BLOCK + 1 to (number + 1) * BLOCK."""
@@ -146,9 +148,10 @@ class Tape:
 
     def aggregates_before(self, number: int) -> int:
         """How many aggregates all blocks before this one hold."""
-        while len(self._aggregates) <= number:
-            done = len(self._aggregates) - 1
-            self._aggregates.append(self._aggregates[-1] + len(self.aggregate_starts(done)))
+        with self._lock:
+            while len(self._aggregates) <= number:
+                done = len(self._aggregates) - 1
+                self._aggregates.append(self._aggregates[-1] + len(self.aggregate_starts(done)))
         return self._aggregates[number]
 
 
@@ -225,10 +228,10 @@ class Market:
         return tape
 
     def add_jumps(self, source: str, jumps: Sequence[tuple[int, int]]) -> None:
-        """Makes the numbers of all the venue's numbered listings jump; call it before their trades are asked for."""
+        """Makes the numbers of all the venue's numbered listings jump; jumps that they have already change nothing."""
         for listing in self.listings(source):
             if listing.numbered:
-                self.jumps[listing.key] = (*self.jumps.get(listing.key, ()), *jumps)
+                self.jumps[listing.key] = tuple(sorted({*self.jumps.get(listing.key, ()), *jumps}))
                 self._tapes.pop(listing.key, None)
 
     def truth(self, source: str, symbol: str, until_ns: int | None = None, since_ns: int = 0) -> Trades:

@@ -142,7 +142,8 @@ def write_cryptofeed(
     written = []
     for stream in streams:
         path = folder / stream.file
-        path.write_bytes(b"".join(map(cryptofeed_line, items(market, stream, since_ns, until_ns))))
+        lines = map(cryptofeed_line, items(market, stream, since_ns, until_ns))
+        path.write_bytes(b"".join(lines) + b"\n\n")  # recorded files end with empty lines too
         written.append(Recorded(path, stream.source, stream.layout, _trades(market, stream, since_ns, until_ns)))
     for prefix in dict.fromkeys(stream.file.partition(".")[0] for stream in streams):
         _write_products(folder, prefix, market, since_ns, [s for s in streams if s.file.startswith(f"{prefix}.")])

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
@@ -141,13 +141,16 @@ class BackgroundServer:
             self._thread.join(timeout=10)
             self._socket.close()
 
-    def serve(self) -> None:
-        """Serves in this thread until interrupted; `port` is set beforehand, so ask `bind` first to print it."""
-        self._socket, self._server = self._bind(), self._make()
+    def serve(self, ready: Callable[[str], None] | None = None) -> None:
+        """Serves until interrupted (Ctrl-C raises KeyboardInterrupt); `ready` is called with the address."""
+        self.start()
         try:
-            self._server.run([self._socket])
+            if ready is not None:
+                ready(self.url)
+            while self._thread is not None and self._thread.is_alive():
+                self._thread.join(timeout=0.5)
         finally:
-            self._socket.close()
+            self.stop()
 
     def __enter__(self) -> Self:
         self.start()
