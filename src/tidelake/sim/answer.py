@@ -1,6 +1,7 @@
 """What a simulated venue answers, and the words that all venues share to build it."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -125,8 +126,8 @@ def gateway_error(status: int) -> Answer:
 
 
 def retry_after(seconds: float | None) -> dict[str, str]:
-    """The header, in whole seconds, at least 1; nothing for None."""
-    return {} if seconds is None else {"retry-after": str(max(1, round(seconds)))}
+    """The header, in whole seconds, rounded up; nothing for None."""
+    return {} if seconds is None else {"retry-after": str(math.ceil(seconds))}
 
 
 def integer(query: Query, name: str) -> int | None:

@@ -189,6 +189,8 @@ def respond(market: View, method: str, path: str, query: Query, now_ns: int) -> 
     if method != "GET" or (serve is None and path != "/v5/market/instruments-info"):
         return json_answer({"retCode": 10404, "retMsg": "Route not found"}, 404)
     category = query.get("category", "linear" if path.endswith("kline") else "")
+    if category == "option" and serve is None:
+        return result({"category": category, "list": [], "nextPageCursor": ""}, now_ns)
     if category not in PAGES:
         return error(10001, "Illegal category", now_ns)
     found = [listing for listing in market.listings(SOURCE) if listing.extra["category"] == category]
