@@ -28,7 +28,6 @@ from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, Tr
 
 PAGE = 1_000
 CANDLES = 1_000
-NEVER_MS = 32_503_708_800_000  # what a perpetual gives as its expiry; serves as the end of time in requests too
 RESOLUTIONS = (("1m", "1"), ("5m", "5"), ("15m", "15"), ("1h", "60"), ("1d", "1D"))
 NAME = re.compile(r"([A-Z0-9]+)(?:_([A-Z0-9]+))?(?:-(PERPETUAL|\d{1,2}[A-Z]{3}\d{2})(?:-(\d+(?:d\d+)?)-([CP]))?)?\Z")
 RETRYABLE = frozenset({10028, 10040, 10041, 10047, 11051, 11094, 13028, 13888})
@@ -78,7 +77,7 @@ def above(symbol: str, seq: int, _: int) -> Request:
 
 def since(symbol: str, event_ns: int) -> Request:
     """The oldest trades at or after the time."""
-    query = f"instrument_name={symbol}&start_timestamp={ms(event_ns)}&end_timestamp={NEVER_MS}&count={PAGE}&sorting=asc"
+    query = f"instrument_name={symbol}&start_timestamp={ms(event_ns)}&count={PAGE}&sorting=asc"
     return Request(f"/api/v2/public/get_last_trades_by_instrument_and_time?{query}")
 
 

@@ -1,0 +1,1 @@
+"""Work that fetches, imports and exports: planned, run, resumed and reported."""

@@ -1,0 +1,128 @@
+"""Closes the holes that coverage names, of recordings as well as of streams by REST.
+
+    report = repair(store, "coinbase", ["BTC-USD"])
+
+Runs that the venue did not have when it was last asked are asked for again. What stays is told, out of reach or not.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from tidelake.jobs.finish import finish
+from tidelake.jobs.ingest import with_arguments
+from tidelake.jobs.latest import take_latest
+from tidelake.jobs.report import Outcome, Report, utc
+from tidelake.jobs.session import Progress, Session, Settings, Urls, run_all, run_sync
+from tidelake.jobs.stream import FEED, TradeStream
+from tidelake.jobs.walk import Walk
+from tidelake.raw.coverage import Interval, StreamCoverage, coverage
+from tidelake.raw.ledger import Ledger
+from tidelake.raw.store import Store
+from tidelake.venues.registry import venue as find_venue, venues
+from tidelake.venues.spec import Venue
+
+
+def repair(
+    store: Store,
+    source: str | None = None,
+    symbols: Sequence[str] | None = None,
+    *,
+    url: Urls = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    settings: Settings | None = None,
+) -> Report:
+    """Ask venues for what is missing.
+
+    Args:
+        store: The lake's store.
+        source: Only this venue's streams.
+        symbols: Only these symbols.
+        url: Asked instead of the venues: one address, or one for each source id.
+        dry_run: Only list the holes; asks nobody and writes nothing.
+        progress: Told about pages as they come.
+        settings: Everything else.
+
+    Raises:
+        NotInLake: No such venue.
+    """
+    return run_sync(
+        repair_async(store, source, symbols, url=url, dry_run=dry_run, progress=progress, settings=settings)
+    )
+
+
+async def repair_async(
+    store: Store,
+    source: str | None = None,
+    symbols: Sequence[str] | None = None,
+    *,
+    url: Urls = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    settings: Settings | None = None,
+) -> Report:
+    """As `repair`, for callers with an event loop."""
+    if source is not None:
+        find_venue(source)
+    ledger = Ledger(store)
+    found = coverage(entry for lane in ledger.lanes() for entry in ledger.entries(lane))
+    broken = [c for c in found if _asked_for(c, source, symbols) and _missing(c)]
+    if dry_run:
+        return Report("repair", tuple(_listed(c, hole) for c in broken for hole in _missing(c)))
+    async with Session(store, with_arguments(settings, url, progress)) as session:
+        work = [
+            (find_venue(c.source), c.symbol, partial(_repair_one, session, find_venue(c.source), c)) for c in broken
+        ]
+        return await run_all("repair", session, work)
+
+
+def _asked_for(covered: StreamCoverage, source: str | None, symbols: Sequence[str] | None) -> bool:
+    known = venues().get(covered.source)
+    return (
+        known is not None
+        and known.trades is not None
+        and covered.feed == FEED
+        and covered.axis == ("trade_seq" if known.numbered else "event_time")
+        and source in (None, covered.source)
+        and (symbols is None or covered.symbol in symbols)
+    )
+
+
+def _missing(covered: StreamCoverage) -> list[Interval]:
+    return [interval for interval in covered.intervals if interval.state in ("GAP", "SUSPECT")]
+
+
+def _listed(covered: StreamCoverage, hole: Interval) -> Outcome:
+    return Outcome(
+        covered.source,
+        covered.symbol,
+        "planned",
+        pages=None,
+        since=utc(hole.first_ns),
+        until=utc(hole.last_ns),
+        gaps=int(hole.state == "GAP"),
+        out_of_reach=int(hole.out_of_reach),
+        absent=int(hole.state == "SUSPECT"),
+        reason=f"{hole.rule}: {hole.first or '?'} to {hole.last or '?'}",
+    )
+
+
+async def _repair_one(session: Session, venue: Venue, covered: StreamCoverage) -> Outcome:
+    async with TradeStream(session, venue, covered.symbol) as stream:
+        stream.learn(covered, give_up=False)
+        return await finish(stream, _fetch(stream, _missing(covered)), since_ns=None, until_ns=None)
+
+
+async def _fetch(stream: TradeStream, missing: Sequence[Interval]) -> None:
+    if stream.pager.order == "latest":
+        await take_latest(stream, min(hole.first_ns for hole in missing))
+        return
+    walk = Walk(stream)
+    now_ns = stream.session.settings.clock()
+    for hole in missing:
+        if hole.last and stream.pager.order == "backward":
+            await walk.down(hole.last + 1, since_ns=hole.first_ns, floor=hole.first - 1)
+        elif hole.first and stream.pager.order == "forward":
+            await walk.up(hole.first - 1, until_ns=hole.last_ns + 2 if hole.last_ns else now_ns, ceiling=hole.last + 1)
+        else:
+            await walk.fill(hole.first_ns, hole.last_ns + 1 if hole.last_ns else now_ns, now_ns)

@@ -1,0 +1,1 @@
+"""Moves bytes: HTTP with retries and rates. Knows no source by name."""

@@ -1,0 +1,233 @@
+"""GET over HTTP: paced per host, retried with back-off, checked to be whole JSON, and free of secrets in what it tells.
+
+async with Http() as http:
+    answer = await http.get("https://api.exchange.coinbase.com/products", Pace(10, 1.0))
+"""
+
+import asyncio
+import datetime as dt
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, cast
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tidelake.errors import SourceError
+from tidelake.logs import redact
+from tidelake.transport.rates import Pace, Rates
+from tidelake.transport.retry_after import retry_after_seconds
+
+if TYPE_CHECKING:
+    import httpx
+    import structlog
+
+BUSY = frozenset({408, 418, 425, 429})
+SHOWN = 200  # characters of a bad answer that an error quotes
+
+Refusal = Callable[[bytes], tuple[str, bool] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer.
+
+    Attributes:
+        body: The bytes of the body, after content decoding.
+        status: HTTP status.
+        url: What was asked, without secrets.
+        recv_ns, mono_ns: Wall and monotonic clock when the body was complete.
+        attempts: How often it was asked for.
+    """
+
+    body: bytes
+    status: int
+    url: str
+    recv_ns: int
+    mono_ns: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to go on.
+
+    Attributes:
+        attempts: Most requests for one answer.
+        total: Seconds for all of them together, waits included.
+        timeout: Seconds for one.
+        first_wait, longest_wait: Back-off before the second attempt, doubled each time, and its bound, in seconds; the
+            wait is drawn evenly from the upper half of it.
+    """
+
+    attempts: int = 8
+    total: float = 300.0
+    timeout: float = 30.0
+    first_wait: float = 0.5
+    longest_wait: float = 60.0
+
+    def wait(self, attempt: int, asked: float | None, draw: float) -> float:
+        """Seconds before the attempt after this one; what the host asked for is never undercut."""
+        backoff = min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 1)) * (0.5 + 0.5 * draw)
+        return backoff if asked is None else asked + 0.1 * backoff
+
+
+class _RedactRecords(logging.Filter):
+    """httpx logs each address as it is; what leaves its logger is redacted."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), ()
+        return True
+
+
+class Http:
+    """An HTTP client for public data. Use it as an async context manager, in one event loop.
+
+    Args:
+        rates: Turns per host; shared between clients where given.
+        patience: Bounds of retries.
+        clock: Wall clock in ns.
+        sleep: Waits for seconds.
+        seed: Seed of the jitter; by default it differs between processes.
+        transport: Replaces the network in tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        rates: Rates | None = None,
+        patience: Patience | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        seed: int | None = None,
+        transport: "httpx.AsyncBaseTransport | None" = None,
+    ) -> None:
+        self.rates = rates or Rates(sleep=sleep)
+        self.patience = patience or Patience()
+        self.requests = 0
+        self._clock = clock
+        self._sleep = sleep
+        self._draw = random.Random(seed).random
+        self._transport = transport
+        self._client: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        import httpx
+
+        logger = logging.getLogger("httpx")
+        if not any(isinstance(found, _RedactRecords) for found in logger.filters):
+            logger.addFilter(_RedactRecords())
+        self._client = httpx.AsyncClient(
+            timeout=self.patience.timeout, transport=self._transport, headers={"User-Agent": "tidelake"}
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def get(
+        self,
+        url: str,
+        pace: Pace,
+        *,
+        weight: float = 1.0,
+        headers: Mapping[str, str] | None = None,
+        refusal: Refusal | None = None,
+    ) -> Answer:
+        """The answer, once it is whole, good JSON, and no refusal.
+
+        Args:
+            url: What to ask.
+            pace: Limit of the host.
+            weight: What this request counts against it.
+            headers: Sent with it, never logged.
+            refusal: Finds an error wrapped in a body, and whether asking again may help.
+
+        Raises:
+            SourceError: Refused for good, or patience ran out; `retryable` tells which.
+        """
+        log = _logger().bind(url=redact(url))
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        started = time.monotonic()
+        attempt = 0
+        while True:
+            attempt += 1
+            await self.rates.turn(host, pace, weight)
+            try:
+                answer = await self._once(url, headers, refusal, attempt)
+            except SourceError as exc:
+                spent = time.monotonic() - started
+                wait = self.patience.wait(attempt, exc.retry_after, self._draw())
+                if not exc.retryable or attempt >= self.patience.attempts or spent + wait > self.patience.total:
+                    raise self._final(exc, attempt, spent) from exc
+                log.debug("asking again", attempt=attempt, wait=round(wait, 3), status=exc.status, reason=str(exc))
+                if exc.status in BUSY:
+                    self.rates.pause(host, wait)
+                else:
+                    await self._sleep(wait)
+            else:
+                log.debug("answered", status=answer.status, size=len(answer.body), attempt=attempt)
+                return answer
+
+    async def _once(self, url: str, headers: Mapping[str, str] | None, refusal: Refusal | None, attempt: int) -> Answer:
+        import httpx
+
+        assert self._client is not None, "use it as an async context manager"
+        self.requests += 1
+        shown = redact(url)
+        try:
+            async with asyncio.timeout(self.patience.timeout):  # httpx bounds each read, not all of them
+                response = await self._client.get(url, headers=dict(headers or {}))
+        except httpx.InvalidURL:
+            raise SourceError(f"GET {shown}: not an address", retryable=False) from None
+        except TimeoutError:
+            text = f"GET {shown}: no whole answer in {self.patience.timeout:g} s"
+            raise SourceError(text, retryable=True) from None
+        except httpx.HTTPError as exc:
+            what = "no answer in time" if isinstance(exc, httpx.TimeoutException) else "no whole answer"
+            text = f"GET {shown}: {what} ({type(exc).__name__} {redact(str(exc))})"
+            raise SourceError(text, retryable=not isinstance(exc, httpx.UnsupportedProtocol)) from None
+        answer = Answer(response.content, response.status_code, shown, self._clock(), time.monotonic_ns(), attempt)
+        self._check(answer, response.headers.get("retry-after"), refusal)
+        return answer
+
+    def _check(self, answer: Answer, retry_after: str | None, refusal: Refusal | None) -> None:
+        now = dt.datetime.fromtimestamp(self._clock() / 1e9, dt.UTC)
+        asked = retry_after_seconds(retry_after, now)
+        refused = refusal(answer.body) if refusal else None
+        text = refused[0] if refused else answer.body[:SHOWN].decode("utf-8", "replace")
+        told = f"GET {answer.url}: status {answer.status}: {redact(text)}"
+        if answer.status != 200 or refused:
+            again = answer.status in BUSY or answer.status >= 500 or (refused is not None and refused[1])
+            raise SourceError(told, retryable=again, retry_after=asked, status=answer.status)
+        try:
+            msgspec.json.decode(answer.body)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            raise SourceError(f"{told}: no whole JSON", retryable=True, retry_after=asked, status=200) from None
+
+    def _final(self, exc: SourceError, attempts: int, seconds: float) -> SourceError:
+        times = f"asked {attempts} times in {seconds:.1f} s" if attempts > 1 else "asked once"
+        return SourceError(f"{exc} ({times})", retryable=exc.retryable, retry_after=exc.retry_after, status=exc.status)
+
+
+def _logger() -> "structlog.stdlib.BoundLogger":
+    """The configured structlog; else logging, which is silent by default where structlog would print."""
+    import structlog
+
+    if structlog.is_configured():
+        return cast("structlog.stdlib.BoundLogger", structlog.get_logger())
+    return cast(
+        "structlog.stdlib.BoundLogger",
+        structlog.wrap_logger(
+            logging.getLogger("tidelake.transport"),
+            processors=[structlog.stdlib.filter_by_level, structlog.processors.KeyValueRenderer(key_order=["event"])],
+            wrapper_class=structlog.stdlib.BoundLogger,
+        ),
+    )
