@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 _START = re.compile(rb'\{"n":(-?\d+),"recv_ns":(-?\d+)')
@@ -51,12 +52,15 @@ def _same_width(
     """Clocks of lines whose numbers have `width` digits."""
     at = len(_N) + width + len(_CLOCK)
     shape = np.frombuffer(_N + b"0" * width + _CLOCK + b"0" * _DIGITS + b",", np.uint8)
-    window = data[np.minimum(starts[:, None] + np.arange(len(shape)), len(data) - 1)]
-    is_digit = (window >= ord("0")) & (window <= ord("9"))
-    fits = np.where(shape == ord("0"), is_digit, window == shape).all(axis=1)
-    digits = window.astype(np.int64) - ord("0")
-    clocks: NDArray[np.int64] = digits[:, at : at + _DIGITS] @ _PLACES
-    fits &= (digits[:, len(_N) : len(_N) + width] @ _PLACES[_DIGITS - width :]) == numbers
+    inside = starts <= len(data) - len(shape)
+    window = sliding_window_view(data, min(len(shape), len(data)))[np.where(inside, starts, 0)]
+    if window.shape[1] == len(shape):
+        off = window - shape  # unsigned: what lies below wraps around to a large number
+        fits = inside & (off <= np.where(shape == ord("0"), 9, 0).astype(np.uint8)).all(axis=1)
+        clocks: NDArray[np.int64] = off[:, at : at + _DIGITS].astype(np.int64) @ _PLACES
+        fits &= (off[:, len(_N) : len(_N) + width].astype(np.int64) @ _PLACES[_DIGITS - width :]) == numbers
+    else:
+        fits, clocks = np.zeros(len(starts), np.bool_), np.zeros(len(starts), np.int64)
     for row in np.flatnonzero(~fits).tolist():
         clocks[row] = _one_clock(lines, int(starts[row]), int(numbers[row]))
     return clocks

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.lib.stride_tricks import sliding_window_view
 
 from tidelake.raw.frame import Frame, encode_line
 from tidelake.raw.recordings.lines import DAMAGED, frame_of_line
@@ -50,7 +51,7 @@ def encode_block(form: RecordingFormat, block: bytes, n: int, before_ns: int) ->
     ends = newlines if block.endswith(b"\n") else np.append(newlines, len(block))
     starts = np.concatenate([[0], newlines + 1])[: len(ends)]
     padded = np.concatenate([data, np.zeros(PREFIX, np.uint8)])
-    good, clocks, heads = form.plain(padded[starts[:, None] + np.arange(PREFIX)])
+    good, clocks, heads = form.plain(sliding_window_view(padded, PREFIX)[starts])
     good &= np.isin(data[np.maximum(ends - 1, 0)], (ord("}"), ord("]")))
     good[len(newlines) :] = False
     others = np.flatnonzero(~good)
