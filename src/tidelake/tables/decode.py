@@ -122,16 +122,26 @@ def _read_slowly(
 
 
 def _read_mapping(
-    mapping: Mapping, table: Table, venue: Venue, lines: SegmentLines, segment: str, context: Context
+    mapping: Mapping,
+    table: Table,
+    venue: Venue,
+    lines: SegmentLines,
+    wrapped: NDArray[np.int64],
+    torn: NDArray[np.int64],
+    segment: str,
+    context: Context,
 ) -> Decoded:
     chosen = lines.holding(_tokens(mapping))
+    if len(wrapped) or len(torn):
+        chosen = np.setdiff1d(chosen, np.union1d(wrapped, torn))
     chosen = chosen[in_validity(mapping, lines.recv_ns[chosen])]
+    wrapped = wrapped[in_validity(mapping, lines.recv_ns[wrapped])]
     if mapping.spec.flatten:
-        slow, rejected = _read_slowly(mapping, table, venue, lines, chosen, context)
+        slow, rejected = _read_slowly(mapping, table, venue, lines, np.union1d(chosen, wrapped), context)
         rows = _from_rows(table, slow)
     else:
         found = read_columns(mapping, table, venue, lines, chosen)
-        slow, rejected = _read_slowly(mapping, table, venue, lines, found.refused, context)
+        slow, rejected = _read_slowly(mapping, table, venue, lines, np.union1d(found.refused, wrapped), context)
         rows = found.rows
         if slow:
             rows = pa.concat_tables([rows, _from_rows(table, slow)]).sort_by(
@@ -141,12 +151,23 @@ def _read_mapping(
         if rule.nth:
             rows = _name_equal_ones(rows, name, context, f"nth:{mapping.spec.name}")
     complete = _complete(table, rows.combine_chunks(), lines, segment, mapping)
-    touched = len(np.unique(rows["line"].to_numpy())) + len({r.line for r in rejected})
-    return Decoded(complete, rejected, touched)
+    line = rows["line"].to_numpy()
+    both = np.concatenate((line, np.array([r.line for r in rejected], dtype=line.dtype)))
+    return Decoded(complete, rejected, len(np.unique(both)) if rejected else _runs(line))
 
 
-def _not_json(table: Table, lines: SegmentLines) -> list[Rejected]:
-    """Frames and pages whose bytes are no JSON at all; no mapping can fit them."""
+def _runs(ordered: NDArray[np.int32]) -> int:
+    """Number of different values in an ordered array."""
+    return int(np.count_nonzero(np.diff(ordered))) + bool(len(ordered))
+
+
+def _unwrap(table: Table, lines: SegmentLines) -> tuple[NDArray[np.int64], list[Rejected]]:
+    """Lines whose payload stands in base64: those that are JSON after all, and a rejection of those that are none.
+
+    No mapping can fit the latter. The former show no token and no field where the fast reading looks for them: JSON
+    over several lines, or with white space around it.
+    """
+    wrapped: list[int] = []
     rejected = []
     for line in lines.holding((b'"b64":"',)).tolist():
         frame = decode_line(lines.lines[line].as_py())
@@ -156,7 +177,9 @@ def _not_json(table: Table, lines: SegmentLines) -> list[Rejected]:
             parse_payload(frame.payload)
         except ValueError as exc:
             rejected.append(Rejected(table.name, line, 0, f"not JSON: {exc}"))
-    return rejected
+        wrapped.append(line)
+    bad = [r.line for r in rejected]
+    return np.setdiff1d(np.array(wrapped, dtype=np.int64), bad), rejected
 
 
 def _note_contexts(venue: Venue, lines: SegmentLines, context: Context) -> None:
@@ -187,13 +210,13 @@ def decode(
     venue = find_venue(source)
     wanted = [m for m in mappings or load_mappings() if m.source == source and m.spec.table == table.name]
     _note_contexts(venue, lines, context)
-    parts = [_read_mapping(m, table, venue, lines, segment, context) for m in wanted]
+    wrapped, rejected = _unwrap(table, lines) if wanted else (np.empty(0, dtype=np.int64), [])
+    torn = np.array([r.line for r in rejected], dtype=np.int64)
+    parts = [_read_mapping(m, table, venue, lines, wrapped, torn, segment, context) for m in wanted]
     rows = pa.concat_tables([table.schema.empty_table(), *(p.rows for p in parts if len(p.rows))])
     if len([p for p in parts if len(p.rows)]) > 1:
         rows = rows.sort_by(ROW_ORDER)
-    rejected = [r for p in parts for r in p.rejected]
-    if wanted:
-        rejected += _not_json(table, lines)
+    rejected += [r for p in parts for r in p.rejected]
     return Decoded(rows, rejected, sum(p.lines_read for p in parts))
 
 

@@ -1,0 +1,220 @@
+"""Finds wanted fields in many JSON lines at once: where each value starts and ends, without building any object.
+
+The wanted fields stand in a tree of keys, flattened into arrays:
+
+    key_bytes   uint8[..]     all keys, one after the other
+    key_at      int32[m, 2]   start and end in key_bytes of the key that leads to node m
+    children    int32[m, 2]   first and last + 1 of the nodes below node m; children of a node are numbered in a row
+    slot        int32[m]      number of the field that node m is, -1 for an inner node
+
+Node 0 is the line itself. `rows_node` is the node whose value is a list of rows, -1 where each line is one row; the
+fields below it are then found once per row, all others once per line.
+"""
+
+import numpy as np
+from numba import njit
+
+MISSING, STRING, ESCAPED, NUMBER, TRUE, FALSE, NESTED = 0, 1, 2, 3, 4, 5, 6
+DEPTH = 16
+QUOTE, BACKSLASH, COMMA, COLON = 34, 92, 44, 58
+OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST = 123, 125, 91, 93
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _is_space(byte):
+    return byte == 32 or byte == 9 or byte == 13 or byte == 10
+
+
+@njit(cache=True, nogil=True)
+def _string_end(text, at, end):
+    """Place of the closing quote of a string whose first byte is `at`, and whether it holds an escape."""
+    escaped = False
+    while at < end:
+        byte = text[at]
+        if byte == QUOTE:
+            return at, escaped
+        if byte == BACKSLASH:
+            escaped = True
+            at += 1
+        at += 1
+    return end, escaped
+
+
+@njit(cache=True, nogil=True)
+def _nested_end(text, at, end):
+    """Place after the object or list that opens at `at`."""
+    depth = 0
+    while at < end:
+        byte = text[at]
+        if byte == QUOTE:
+            at, _ = _string_end(text, at + 1, end)
+        elif byte == OPEN_OBJECT or byte == OPEN_LIST:
+            depth += 1
+        elif byte == CLOSE_OBJECT or byte == CLOSE_LIST:
+            depth -= 1
+            if depth == 0:
+                return at + 1
+        at += 1
+    return end
+
+
+@njit(cache=True, nogil=True)
+def _token(text, at, end):
+    """Start, end and type of the value at `at`, and the place after it; a string's ends lie inside its quotes."""
+    byte = text[at]
+    if byte == QUOTE:
+        stop, escaped = _string_end(text, at + 1, end)
+        return at + 1, stop, ESCAPED if escaped else STRING, stop + 1
+    if byte == OPEN_OBJECT or byte == OPEN_LIST:
+        stop = _nested_end(text, at, end)
+        return at, stop, NESTED, stop
+    stop = at
+    while stop < end:
+        byte = text[stop]
+        if byte == COMMA or byte == CLOSE_OBJECT or byte == CLOSE_LIST or _is_space(byte):
+            break
+        stop += 1
+    first = text[at]
+    kind = NUMBER
+    if first == 116:  # t
+        kind = TRUE
+    elif first == 102:  # f
+        kind = FALSE
+    elif first == 110:  # n
+        kind = MISSING
+    return at, stop, kind, stop
+
+
+@njit(cache=True, nogil=True)
+def _child(text, start, stop, node, key_bytes, key_at, children):
+    """Node below `node` that the key text[start:stop] leads to; -1 where none is wanted."""
+    for child in range(children[node, 0], children[node, 1]):
+        first = key_at[child, 0]
+        length = key_at[child, 1] - first
+        if length != stop - start:
+            continue
+        same = True
+        for i in range(length):
+            if text[start + i] != key_bytes[first + i]:
+                same = False
+                break
+        if same:
+            return child
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def find_tokens(
+    text,
+    starts,
+    ends,
+    key_bytes,
+    key_at,
+    children,
+    slot,
+    rows_node,
+    line_tokens,
+    line_types,
+    row_tokens,
+    row_types,
+    row_line,
+    odd,
+):
+    """Fill in where the wanted values stand.
+
+    Args:
+        text: uint8[..], the lines. Each is one JSON object.
+        starts, ends: int64[n], each line's first byte and the place after its last.
+        key_bytes, key_at, children, slot, rows_node: The wanted fields, see above.
+        line_tokens: int64[fields, n, 2], written: start and end of each value that stands once per line.
+        line_types: uint8[fields, n], written: its type; 0 (MISSING) must stand there before.
+        row_tokens, row_types: The same for values that stand once per row, [fields, rows, ..].
+        row_line: int64[rows], written: the line of each row.
+        odd: bool[n], written: True where a slower reader must look: a wanted key stands twice or is escaped, or
+            there is no list at `rows_node`.
+
+    Returns:
+        Number of rows found; where it is above `row_line`'s length, nothing past that length was written: call again
+        with more room and clean `line_types` and `odd`.
+
+    Trusts: each line is valid JSON, nested at most 16 deep along wanted keys. Stays inside a line whatever it holds.
+    Cost: one look at each byte. Oracle: `tables.rows`, see tests/property.
+    """
+    rows = 0
+    nodes = np.empty(DEPTH, dtype=np.int32)
+    in_list = np.empty(DEPTH, dtype=np.bool_)
+    seen = np.full(len(slot), -1, dtype=np.int64)
+    stamp = 0
+    for line in range(len(starts)):
+        at, end = starts[line], ends[line]
+        depth, in_row, lists = 0, False, 0
+        stamp += 1
+        nodes[0], in_list[0] = 0, False
+        at += 1
+        while depth >= 0 and at < end:
+            byte = text[at]
+            if _is_space(byte) or byte == COMMA:
+                at += 1
+                continue
+            if in_list[depth]:
+                if byte == CLOSE_LIST:
+                    at += 1
+                    depth -= 1
+                    in_row = False
+                    continue
+                if rows < len(row_line):
+                    row_line[rows] = line
+                rows += 1
+                in_row = True
+                stamp += 1
+                if byte == OPEN_OBJECT:
+                    at += 1
+                    depth += 1
+                    nodes[depth], in_list[depth] = nodes[depth - 1], False
+                else:
+                    _, _, _, at = _token(text, at, end)
+                continue
+            if byte == CLOSE_OBJECT:
+                at += 1
+                depth -= 1
+                continue
+            stop, escaped = _string_end(text, at + 1, end)
+            child = -1
+            if escaped:
+                odd[line] = True
+            else:
+                child = _child(text, at + 1, stop, nodes[depth], key_bytes, key_at, children)
+            at = stop + 1
+            while at < end and (text[at] == COLON or _is_space(text[at])):
+                at += 1
+            if at >= end:
+                break
+            if child < 0:
+                _, _, _, at = _token(text, at, end)
+                continue
+            if seen[child] == (stamp if in_row else -2 - line):
+                odd[line] = True
+            seen[child] = stamp if in_row else -2 - line
+            field = slot[child]
+            if field >= 0:
+                first, last, kind, at = _token(text, at, end)
+                if not in_row:
+                    line_tokens[field, line, 0], line_tokens[field, line, 1] = first, last
+                    line_types[field, line] = kind
+                elif rows <= len(row_line):
+                    row_tokens[field, rows - 1, 0], row_tokens[field, rows - 1, 1] = first, last
+                    row_types[field, rows - 1] = kind
+            elif child == rows_node and text[at] == OPEN_LIST:
+                at += 1
+                depth += 1
+                lists += 1
+                nodes[depth], in_list[depth] = child, True
+            elif child != rows_node and text[at] == OPEN_OBJECT:
+                at += 1
+                depth += 1
+                nodes[depth], in_list[depth] = child, False
+            else:
+                _, _, _, at = _token(text, at, end)
+        if rows_node >= 0 and lists != 1:
+            odd[line] = True
+    return rows

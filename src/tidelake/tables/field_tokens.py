@@ -1,0 +1,146 @@
+"""The values that kernels found in lines, field by field."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tidelake.kernels.json_tokens import ESCAPED, FALSE, MISSING, NUMBER, STRING, TRUE, find_tokens
+from tidelake.kernels.json_values import gather, mark_equal, measure
+from tidelake.tables.field_tree import FieldTree
+from tidelake.tables.segment_lines import SegmentLines
+
+ROOM = 4  # rows per line that room is made for at first
+
+Mask = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Where the values of one field stand in a text.
+
+    Attributes:
+        text: uint8[..].
+        places: int64[n, 2], start and end of each value; a string's lie inside its quotes.
+        types: uint8[n], as `kernels.json_tokens` names them.
+    """
+
+    text: NDArray[np.uint8]
+    places: Indices
+    types: NDArray[np.uint8]
+
+    def take(self, rows: Indices) -> "Tokens":
+        """The values of these rows."""
+        return Tokens(self.text, self.places[rows], self.types[rows])
+
+    def is_absent(self) -> Mask:
+        """Which values are missing, null, or an empty string."""
+        empty = (self.types == STRING) & (self.places[:, 0] == self.places[:, 1])
+        absent: Mask = (self.types == MISSING) | empty
+        return absent
+
+    def is_escaped(self) -> Mask:
+        """Which values are strings with an escape in them."""
+        escaped: Mask = self.types == ESCAPED
+        return escaped
+
+    def texts(self, kind: int = STRING) -> pa.StringArray:
+        """The values of one type as text; null where a value has another type."""
+        count = len(self.types)
+        offsets = np.empty(count + 1, dtype=np.int32)
+        measure(self.places, self.types, kind, offsets)
+        data = np.empty(offsets[-1], dtype=np.uint8)
+        gather(self.text, self.places, self.types, kind, offsets, data)
+        present = np.packbits(self.types == kind, bitorder="little")
+        return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data), pa.py_buffer(present))
+
+    def is_one_of(self, wanted: list[str | int | bool]) -> Mask:
+        """Which values are one of these, of the same JSON type."""
+        held = np.zeros(len(self.types), dtype=np.bool_)
+        for value in wanted:
+            if isinstance(value, bool):
+                held |= self.types == (TRUE if value else FALSE)
+                continue
+            word = np.frombuffer(str(value).encode(), dtype=np.uint8)
+            kind = STRING if isinstance(value, str) else NUMBER
+            mark_equal(self.text, self.places, self.types, kind, word, held)
+        return held
+
+
+@dataclass(frozen=True)
+class FoundTokens:
+    """The values of all fields of a tree: once per line, and once per row below a list of rows.
+
+    Attributes:
+        line_places, line_types: Per field and line, as in `Tokens`; row_places, row_types: per field and row.
+        row_line: int64[rows], place of each row's line among the lines that were searched.
+        odd: bool[lines], lines that a slower reader must look at.
+    """
+
+    tree: FieldTree
+    text: NDArray[np.uint8]
+    line_places: Indices
+    line_types: NDArray[np.uint8]
+    row_places: Indices
+    row_types: NDArray[np.uint8]
+    row_line: Indices
+    odd: Mask
+
+    def of_lines(self, path: str) -> Tokens:
+        """The values at a full path, one per line."""
+        return self._field(self.line_places, self.line_types, path)
+
+    def of_rows(self, path: str) -> Tokens:
+        """The values at a full path, one per row; those of a line stand for each of its rows."""
+        if self.tree.rows and path.startswith(f"{self.tree.rows}."):
+            return self._field(self.row_places, self.row_types, path)
+        tokens = self.of_lines(path)
+        return tokens.take(self.row_line) if self.tree.rows else tokens
+
+    def _field(self, places: Indices, types: NDArray[np.uint8], path: str) -> Tokens:
+        slot = self.tree.slots[path]
+        return Tokens(self.text, places[slot], types[slot])
+
+
+def find(tree: FieldTree, lines: SegmentLines, chosen: Indices) -> FoundTokens:
+    """Search the chosen lines for the fields of a tree."""
+    text = np.frombuffer(lines.plain, dtype=np.uint8)
+    count, fields = len(chosen), len(tree.slots)
+    starts, ends = lines.offsets[chosen], lines.offsets[chosen + 1]
+    room = count * ROOM if tree.rows else 0
+    while True:
+        found = FoundTokens(
+            tree,
+            text,
+            np.empty((fields, count, 2), dtype=np.int64),
+            np.zeros((fields, count), dtype=np.uint8),
+            np.empty((fields, room, 2), dtype=np.int64),
+            np.zeros((fields, room), dtype=np.uint8),
+            np.arange(room or count, dtype=np.int64),
+            np.zeros(count, dtype=np.bool_),
+        )
+        rows = find_tokens(
+            text,
+            starts,
+            ends,
+            tree.key_bytes,
+            tree.key_at,
+            tree.children,
+            tree.slot,
+            tree.rows_node,
+            found.line_places,
+            found.line_types,
+            found.row_places,
+            found.row_types,
+            found.row_line,
+            found.odd,
+        )
+        if not tree.rows:
+            return found
+        if rows <= room:
+            places, types = found.row_places[:, :rows], found.row_types[:, :rows]
+            line_fields = found.line_places, found.line_types
+            return FoundTokens(tree, text, *line_fields, places, types, found.row_line[:rows], found.odd)
+        room = rows

@@ -1,0 +1,95 @@
+"""The fields that a mapping wants of a line, as the tree of keys that `kernels.json_tokens` walks."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidelake.tables.mapping import Mapping
+
+PAYLOAD = "payload"
+
+
+@dataclass
+class _Node:
+    children: dict[str, "_Node"] = field(default_factory=dict)
+    slot: int = -1
+
+
+@dataclass(frozen=True)
+class FieldTree:
+    """See `kernels.json_tokens` for the arrays.
+
+    Attributes:
+        slots: Number of the field at each full path from the line's root, such as "payload.data.p".
+        rows: Full path of the list of rows; "" where each line is one row.
+    """
+
+    slots: dict[str, int]
+    rows: str
+    key_bytes: NDArray[np.uint8]
+    key_at: NDArray[np.int32]
+    children: NDArray[np.int32]
+    slot: NDArray[np.int32]
+    rows_node: int
+
+
+def _join(*steps: str) -> str:
+    return ".".join(step for step in steps if step)
+
+
+def full_path(mapping: Mapping, path: str) -> str:
+    """Path from the line's root of a field's `path`."""
+    if path.startswith("^."):
+        return _join(PAYLOAD, path[2:])
+    return _join(PAYLOAD, mapping.spec.rows.removesuffix("[]"), path)
+
+
+def _flatten(root: _Node, rows: str) -> tuple[list[tuple[str, _Node]], list[tuple[int, int]], int]:
+    """Nodes in breadth-first order, with the range of each one's children, and the number of the rows node."""
+    order: list[tuple[str, _Node, str]] = [("", root, "")]
+    ranges: list[tuple[int, int]] = []
+    rows_node = -1
+    for number, (_, node, path) in enumerate(order):
+        if rows and path == rows:
+            rows_node = number
+        ranges.append((len(order), len(order) + len(node.children)))
+        order += [(key, child, _join(path, key)) for key, child in node.children.items()]
+    return [(key, node) for key, node, _ in order], ranges, rows_node
+
+
+def build_tree(mapping: Mapping) -> FieldTree | None:
+    """The tree of a mapping; None where it steps into lists by number or wants both a field and what is inside it."""
+    spec = mapping.spec
+    paths = [_join(PAYLOAD, path) for path in spec.where]
+    paths += [full_path(mapping, rule.path) for rule in spec.fields.values() if rule.path]
+    paths += ["kind", "request", "symbol"]
+    rows = _join(PAYLOAD, spec.rows.removesuffix("[]")) if spec.rows else ""
+    steps = [step for path in paths for step in path.split(".")]
+    if any(step.removeprefix("-").isdecimal() for step in steps) or rows in paths:
+        return None
+    root = _Node()
+    slots: dict[str, int] = {}
+    for path in dict.fromkeys(paths):
+        node = root
+        for step in path.split("."):
+            node = node.children.setdefault(step, _Node())
+        node.slot = slots[path] = len(slots)
+    if rows:
+        node = root
+        for step in rows.split("."):
+            node = node.children.setdefault(step, _Node())
+    nodes, ranges, rows_node = _flatten(root, rows)
+    if any(node.slot >= 0 and node.children for _, node in nodes):
+        return None
+    keys = [key.encode() for key, _ in nodes]
+    ends = np.cumsum([len(key) for key in keys])
+    return FieldTree(
+        slots=slots,
+        rows=rows,
+        key_bytes=np.frombuffer(b"".join(keys), dtype=np.uint8),
+        key_at=np.stack([ends - [len(key) for key in keys], ends], axis=1).astype(np.int32),
+        children=np.array(ranges, dtype=np.int32),
+        slot=np.array([node.slot for _, node in nodes], dtype=np.int32),
+        rows_node=rows_node,
+    )
