@@ -1,0 +1,125 @@
+"""The columnar reading of a segment gives what the slow reading gives, whatever the frames hold."""
+
+import random
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from tests.tables.payloads import line, payload, styles_for
+from tidelake.tables import decode as decode_module
+from tidelake.tables.columns import Columns, read_columns
+from tidelake.tables.decode import Decoded, decode
+from tidelake.tables.mapping import Mapping, load_mappings
+from tidelake.tables.registry import TABLES
+from tidelake.tables.segment_lines import split
+
+MAPPINGS = [m for m in load_mappings() if not m.spec.flatten]
+BY_NAME = pytest.mark.parametrize("mapping", MAPPINGS, ids=lambda m: f"{m.source}/{m.spec.name}")
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def refuse_all(mapping, table, venue, lines, chosen):
+    """Leaves every line to the slow reading."""
+    empty = np.empty(0, dtype=np.int64)
+    return Columns(read_columns(mapping, table, venue, lines, empty).rows, chosen)
+
+
+def decoded(mapping: Mapping, plain: bytes) -> Decoded:
+    lines = split(plain, first_n=0, known_before_ns=0)
+    return decode(TABLES[mapping.spec.table], mapping.source, lines, "0" * 16, {}, [mapping])
+
+
+def both(mapping: Mapping, plain: bytes) -> tuple[Decoded, Decoded]:
+    fast = decoded(mapping, plain)
+    with patch.object(decode_module, "read_columns", refuse_all):
+        return fast, decoded(mapping, plain)
+
+
+def assert_same(mapping: Mapping, plain: bytes) -> Decoded:
+    fast, slow = both(mapping, plain)
+    told = [(r.line, r.item) for r in fast.rejected]
+    assert sorted(told) == sorted((r.line, r.item) for r in slow.rejected)
+    assert len(told) == len(set(told))
+    found, expected = fast.rows.to_pylist(), slow.rows.to_pylist()
+    for row, other in zip(found, expected, strict=False):
+        assert row == other, plain.splitlines()[row["line"]]
+    assert len(found) == len(expected)
+    assert fast.rows.schema == slow.rows.schema
+    assert fast.lines_read == slow.lines_read
+    return fast
+
+
+def segment(mapping: Mapping, rng: random.Random, count: int, damage: float, torn: float) -> bytes:
+    styles = styles_for(mapping, rng)
+    lines = []
+    for n in range(count):
+        if rng.random() < torn:
+            styles = styles_for(mapping, rng)
+        body = payload(mapping, styles, n, rng, damage)
+        if rng.random() < torn:
+            body = rng.choice([body[: rng.randrange(len(body))], body + b"\n", b" " + body, body + b"}", b"\xff" + body])
+        lines.append(line(mapping, n, body))
+    return b"".join(lines)
+
+
+def check_seed(mapping: Mapping, seed: int) -> None:
+    rng = random.Random(seed)
+    damage = rng.choice([0.0, 0.01, 0.05, 0.2, 0.5])
+    assert_same(mapping, segment(mapping, rng, rng.choice([1, 3, 20, 70, 200]), damage, rng.choice([0.0, 0.02, 0.3])))
+
+
+@BY_NAME
+@settings(deadline=None, derandomize=True, max_examples=25)
+@given(seed=SEEDS)
+def test_columns_read_what_rows_read(mapping: Mapping, seed: int):
+    check_seed(mapping, seed)
+
+
+@BY_NAME
+@pytest.mark.soak
+@settings(deadline=None, derandomize=True, max_examples=2_000)
+@given(seed=SEEDS)
+def test_columns_read_what_rows_read_many_times(mapping: Mapping, seed: int):
+    check_seed(mapping, seed)
+
+
+@BY_NAME
+def test_clean_frames_never_need_the_slow_reading(mapping: Mapping):
+    plain = segment(mapping, random.Random(1), 100, 0.0, 0.0)
+    with patch.object(decode_module, "_read_slowly", side_effect=lambda *a: ([], [])) as slowly:
+        found = decoded(mapping, plain)
+    assert sum(len(call.args[4]) for call in slowly.call_args_list) == 0
+    assert len(found.rows) >= 50
+    assert not found.rejected
+
+
+@BY_NAME
+@settings(deadline=None, derandomize=True, max_examples=15)
+@given(seed=SEEDS)
+def test_rows_in_are_rows_out_and_rejected(mapping: Mapping, seed: int):
+    rng = random.Random(seed)
+    styles = styles_for(mapping, rng)
+    good = [payload(mapping, styles, n, rng, 0.0) for n in range(80)]
+    wanted = {(n, 0) for n in range(80)}
+    if mapping.spec.rows:
+        counts = decoded(mapping, b"".join(line(mapping, n, body) for n, body in enumerate(good))).rows
+        wanted = set(zip(counts["line"].to_pylist(), counts["item"].to_pylist(), strict=True))
+    spoilt = list(good)
+    for n in rng.sample(range(80), 12):
+        spoilt[n] = good[n].replace(b":", b": ", 1)  # other bytes, same meaning
+    numbers = [n for n in range(80) if b'"1' in good[n]]
+    for n in rng.sample(numbers, min(10, len(numbers))):
+        spoilt[n] = good[n].replace(b'"1', b'"one', 1)
+    torn = {n for n in rng.sample(range(80), 8)}
+    for n in torn:
+        spoilt[n] = good[n][:-1]
+    found = assert_same(mapping, b"".join(line(mapping, n, body) for n, body in enumerate(spoilt)))
+    rows = list(zip(found.rows["line"].to_pylist(), found.rows["item"].to_pylist(), strict=True))
+    rejected = [(r.line, r.item) for r in found.rejected]
+    out = rows + rejected
+    assert len(out) == len(set(out))
+    assert {at for at in out if at[0] not in torn} == {at for at in wanted if at[0] not in torn}
+    assert {n for n, _ in rejected} >= torn
+    assert not {n for n, _ in rows} & torn
