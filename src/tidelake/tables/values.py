@@ -6,19 +6,20 @@ the column's own terms, or raises ValueError with what it found.
 
 import datetime as dt
 import re
-from decimal import Decimal
+from decimal import ROUND_DOWN, Context, Decimal
 
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\Z")
 ISO8601 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
-    r"(Z|[+-][0-9]{2}:?[0-9]{2})\Z"
+    r"(Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])\Z"
 )
 FIRST_TIME_US = 1_230_940_800_000_000  # 2009-01-03, the first Bitcoin block: no market is older
 DAY_US = 86_400_000_000
 SCALE = Decimal(10) ** -18
 LIMIT = Decimal(10) ** 20
 INT64_MAX = 2**63 - 1
-UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+US_EXPONENT = {"s": 6, "ms": 3, "us": 0, "ns": -3}
+CUT = Context(prec=60, rounding=ROUND_DOWN)  # the usual 28 digits would round a long fraction up
 
 
 def to_number(value: object) -> Decimal:
@@ -64,10 +65,10 @@ def to_text(value: object) -> str:
 
 def to_event_us(value: object, unit: str) -> int:
     """Microseconds since 1970 of a count of seconds, ms, us or ns; digits below a microsecond are cut."""
-    us = to_number(value) * 1_000_000 / UNITS_PER_SECOND[unit]
-    if abs(us) > INT64_MAX:
+    us = CUT.multiply(to_number(value), Decimal((0, (1,), US_EXPONENT[unit])))
+    if us.copy_abs() > INT64_MAX:
         raise ValueError(f"{value!r} is not a time in {unit}")
-    return int(us // 1)
+    return int(us)
 
 
 def iso8601_us(value: object) -> int:
