@@ -9,6 +9,7 @@ import polars as pl
 from tidelake.tables.schema import VERSION_ORDER, Table
 
 KNOWN = "known_at"
+ORDER = (*VERSION_ORDER, KNOWN)  # two lanes may hold the same bytes, known from different times on
 
 
 def drop_repeats(table: Table, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -30,7 +31,7 @@ def drop_repeats(table: Table, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl
     place = "__place"
     marked = new.with_row_index(place).select(place, *needed)
     both = pl.concat([old.select(pl.lit(None, pl.UInt32).alias(place), *needed), marked])
-    many = both.filter(pl.len().over(keys) > 1).sort(VERSION_ORDER)
+    many = both.filter(pl.len().over(keys) > 1).sort(ORDER)
     seen_by = pl.col(KNOWN).cum_min().shift(1).over([*keys, *values])
     judged = many.with_columns(repeat=(seen_by <= pl.col(KNOWN)).fill_null(False))
     repeats = judged.filter(pl.col("repeat") & pl.col(place).is_not_null())
@@ -43,7 +44,7 @@ def drop_repeats(table: Table, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl
 def number_revisions(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     """All versions of their keys, `revision` from 1; of consecutive equal ones the first stays."""
     keys, values = list(table.key), list(table.values)
-    ordered = rows.sort(VERSION_ORDER)
+    ordered = rows.sort(ORDER)
     if not values:
         changed = pl.int_range(pl.len()).over(keys) == 0
     else:
@@ -61,5 +62,12 @@ def standing(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def conflicts(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-    """Later versions that contradict the standing one of a table that is not restatable, by key and revision."""
-    return number_revisions(table, rows).filter(pl.col("revision") > 1).sort([*table.key, "revision"])
+    """What contradicts the standing version of a table that is not restatable, by key; `revision` counts from 2.
+
+    Of equal contradictions the first counts, and the standing version told again later is none: which of such repeats
+    are stored depends on the order of arrival, the answer must not.
+    """
+    keys = list(table.key)
+    told = rows.sort(ORDER).unique([*keys, *table.values], keep="first", maintain_order=True)
+    numbered = told.with_columns(revision=pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(keys))
+    return numbered.filter(pl.col("revision") > 1).sort([*keys, "revision"])
