@@ -132,9 +132,16 @@ def test_row_name_is_read(text, row):
     assert parse_row(text) == ("9f2c41d0a1b2c3d4", *row)
 
 
-def test_termination_ends_a_server_clean():
+def ignore_interrupts():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell script starts what it sends to the background
+
+
+@pytest.mark.parametrize("before", [None, ignore_interrupts])
+def test_termination_ends_a_server_clean(before):
     command = [sys.executable, "-m", "tidelake", "sim", "venue", "coinbase", "--format", "csv"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    server = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ), preexec_fn=before
+    )
     try:
         assert server.stdout is not None
         assert server.stdout.readline() == "venue,url\n"

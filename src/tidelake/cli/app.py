@@ -130,6 +130,8 @@ class _Terminated:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so it is in the background of a shell script
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.raise_signal(signal.SIGINT)
 
     def restore(self) -> None:

@@ -67,6 +67,9 @@ def repair(
     ctx: typer.Context,
     source: Annotated[str, typer.Argument(metavar="VENUE", help="Only holes of this venue.")] = "",
     symbols: Annotated[list[str] | None, typer.Argument(metavar="SYMBOL", help="Only these symbols.")] = None,
+    url: Annotated[
+        str, typer.Option("--url", help="Ask here instead of the venue, such as a simulated one.", show_default=False)
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the holes and ask nobody.")] = False,
 ) -> None:
     """Fill the holes that coverage names.
@@ -75,7 +78,18 @@ def repair(
     """
     opts = options(ctx)
     from tidelake.jobs.repair import repair as run
+    from tidelake.jobs.session import Settings
 
+    lake = opts.open_lake()
+    settings = Settings(mappings=lake.mappings)
     with opts.progress("repair") as progress:
-        report = run(opts.open_store(), source or None, symbols or None, dry_run=dry_run, progress=progress)
+        report = run(
+            lake.store,
+            source or None,
+            symbols or None,
+            url=url or None,
+            dry_run=dry_run,
+            progress=progress,
+            settings=settings,
+        )
     opts.finish(report)

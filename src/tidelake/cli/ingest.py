@@ -54,11 +54,20 @@ def ingest(
     """
     opts = options(ctx)
     from tidelake.jobs.ingest import ingest as run
+    from tidelake.jobs.session import Settings
 
     lake = opts.open_lake()
+    settings = Settings(mappings=lake.mappings)
     with opts.progress("ingest") as progress:
         report = run(
-            lake.store, venue, symbols, since=point(since), url=url or None, dry_run=dry_run, progress=progress
+            lake.store,
+            venue,
+            symbols,
+            since=point(since),
+            url=url or None,
+            dry_run=dry_run,
+            progress=progress,
+            settings=settings,
         )
     opts.finish(report)
 
@@ -69,7 +78,7 @@ def backfill(
     symbols: Symbols,
     start: Annotated[str, typer.Option(help="First event time, inclusive.")],
     end: Annotated[str, typer.Option(help="Last event time, exclusive.")],
-    workers: Annotated[int, typer.Option(min=1, help="Processes; each takes its own partitions.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Partitions in hand at once.")] = 1,
     url: BaseUrl = "",
     dry_run: DryRun = False,
 ) -> None:
@@ -79,14 +88,25 @@ def backfill(
     """
     opts = options(ctx)
     from tidelake.jobs.backfill import backfill as run
+    from tidelake.jobs.session import Settings
 
-    period = {"start": needed_point(start), "end": needed_point(end)}
-    if period["end"] <= period["start"]:
+    first, last = needed_point(start), needed_point(end)
+    if last <= first:
         raise typer.BadParameter("--end must be after --start")
     lake = opts.open_lake()
+    settings = Settings(mappings=lake.mappings)
     with opts.progress("backfill") as progress:
         report = run(
-            lake.store, venue, symbols, **period, workers=workers, url=url or None, dry_run=dry_run, progress=progress
+            lake.store,
+            venue,
+            symbols,
+            first,
+            last,
+            workers=workers,
+            url=url or None,
+            dry_run=dry_run,
+            progress=progress,
+            settings=settings,
         )
     opts.finish(report)
 
@@ -103,8 +123,10 @@ def refresh(
     """
     opts = options(ctx)
     from tidelake.jobs.instruments import refresh as run
+    from tidelake.jobs.session import Settings
 
     lake = opts.open_lake()
+    settings = Settings(mappings=lake.mappings)
     with opts.progress("instruments") as progress:
-        report = run(lake.store, venues, url=url or None, dry_run=dry_run, progress=progress)
+        report = run(lake.store, venues, url=url or None, dry_run=dry_run, progress=progress, settings=settings)
     opts.finish(report)
