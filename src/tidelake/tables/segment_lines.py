@@ -7,11 +7,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tidelake.raw.frame import decode_line
-
-CLOCK_DIGITS = 19  # ns since 1970 have 19 digits from 2001 to 2286
-PIECE = 1 << 20
-PREFIX = len(b'{"n":,"recv_ns":')
+from tidelake.raw.line_clocks import line_clocks, line_ends
 
 
 @dataclass(frozen=True)
@@ -46,37 +42,13 @@ class SegmentLines:
         return np.flatnonzero(mask)
 
 
-def _clock(plain: NDArray[np.uint8], starts: NDArray[np.int64], first_n: int) -> NDArray[np.int64]:
-    """Receive clocks, read at the place where `encode_line` writes them; slow for lines that differ."""
-    places = np.arange(first_n, first_n + len(starts), dtype=np.int64)
-    at = starts + PREFIX + 1 + np.searchsorted(10 ** np.arange(1, 19, dtype=np.int64), places, side="right")
-    ends = np.append(starts[1:], len(plain))
-    windows = np.lib.stride_tricks.sliding_window_view(plain, CLOCK_DIGITS + 1)
-    found = windows[np.minimum(at, len(windows) - 1)]
-    digits = found[:, :CLOCK_DIGITS]
-    plainly = (found[:, CLOCK_DIGITS] == ord(",")) & ((digits >= ord("0")) & (digits <= ord("9"))).all(axis=1)
-    clocks = np.zeros(len(starts), dtype=np.int64)
-    texts = np.ascontiguousarray(digits[plainly]).view(f"S{CLOCK_DIGITS}").ravel()
-    clocks[plainly] = texts.astype(np.int64)
-    for i in np.flatnonzero(~plainly):
-        clocks[i] = decode_line(plain[starts[i] : ends[i]].tobytes()).recv_ns
-    return clocks
-
-
-def _ends(plain: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Places after each newline; looked for in pieces, since one mask of all bytes costs ten times as much."""
-    pieces = [np.flatnonzero(plain[at : at + PIECE] == ord("\n")) + (at + 1) for at in range(0, len(plain), PIECE)]
-    return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
-
-
 def split(plain: bytes, *, first_n: int, known_before_ns: int) -> SegmentLines:
     """The lines of a segment's plaintext; `first_n` and `known_before_ns` stand in its ledger entry."""
-    array = np.frombuffer(plain, dtype=np.uint8)
-    ends = _ends(array)
+    ends = line_ends(plain)
     offsets = np.concatenate(([0], ends)).astype(np.int64)
     lines = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(plain)]
     )
-    recv_ns = _clock(array, offsets[:-1], first_n) if len(ends) else np.empty(0, dtype=np.int64)
+    recv_ns = line_clocks(plain, first_n) if len(ends) else np.empty(0, dtype=np.int64)
     known_ns = np.maximum(np.maximum.accumulate(recv_ns), known_before_ns) if len(ends) else recv_ns
     return SegmentLines(plain, lines, offsets, recv_ns, known_ns, first_n)
