@@ -2,10 +2,11 @@
 
 import importlib
 import itertools
-import logging
-import threading
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,25 +16,14 @@ _buckets = itertools.count()
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """A simulated S3 API on a free local port."""
-    server_module = pytest.importorskip("moto.server")
-    from werkzeug.serving import make_server
-
-    app = server_module.DomainDispatcherApplication(server_module.create_backend_app)
-    one_at_a_time = threading.Lock()
-
-    def serve(environ, start_response):
-        # The simulation looks whether a key is there and then puts it; on S3 the two are one step.
-        with one_at_a_time:
-            return list(app(environ, start_response))
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, serve, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    pytest.importorskip("moto.server")
+    script = Path(__file__).parent / "s3_server.py"
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = server.stdout.readline().strip()
+        assert port.isdecimal(), "the simulated S3 API did not start"
+        yield f"http://127.0.0.1:{port}"
+        server.kill()
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ CHUNK = 1 << 20
 MAGIC = b"TLE1"
 TAG_BYTES = 16
 HEADER_BYTES = len(MAGIC) + 8 + 16
+UNPACK_BYTES = 1 << 16  # compressed bytes at a time, so that a stream's pieces stay small
 ZSTD_LEVEL = 3
 GZIP_LEVEL = 6
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -143,8 +144,8 @@ def _decompressor(start: bytes) -> _Decompressor:
 def _decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
     unpacker: _Decompressor | None = None
     held = b""
-    for chunk in chunks:
-        held += chunk
+    for piece in (chunk[i : i + UNPACK_BYTES] for chunk in chunks for i in range(0, len(chunk), UNPACK_BYTES)):
+        held += piece
         if unpacker is None and len(held) < 4:
             continue
         if unpacker is None:

@@ -114,11 +114,21 @@ class _Hole:
 
 
 @dataclass(slots=True)
+class _Heard:
+    """From the first to the last that one lane heard of a stream: it is meant to have heard all between."""
+
+    first: int
+    last: int
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(slots=True)
 class _Stream:
     axis: Axis
     spans: list[Span] = field(default_factory=list)
     asked: list[_Range] = field(default_factory=list)
-    heard: dict[str, _Range] = field(default_factory=dict)  # per lane that came by WebSocket
+    heard: dict[str, "_Heard"] = field(default_factory=dict)  # per lane that came by WebSocket
     notes: list[Note] = field(default_factory=list)
     messages: int = 0
 
@@ -131,9 +141,15 @@ class _Stream:
             else:
                 self.notes.append(note)
         if claim.transport == "ws" and claim.spans:
-            first, until = self.heard.get(lane, (HORIZON_NS, 0))
-            first = min(first, *(span.first_ns for span in claim.spans), HORIZON_NS)
-            self.heard[lane] = (first, max(until, *(span.last_ns + 1 for span in claim.spans), 0))
+            spans: list[Span | _Heard] = [*claim.spans]
+            if lane in self.heard:
+                spans.append(self.heard[lane])
+            self.heard[lane] = _Heard(
+                min(each.first for each in spans),
+                max(each.last for each in spans),
+                min(each.first_ns for each in spans),
+                max(each.last_ns for each in spans),
+            )
 
 
 def coverage(entries: Iterable[Entry]) -> list[StreamCoverage]:
@@ -156,10 +172,9 @@ def holes(covered: StreamCoverage | Iterable[StreamCoverage]) -> list[Interval]:
 
 
 def _cover(name: tuple[str, str, str, Axis], stream: _Stream) -> StreamCoverage:
-    asked = _merged(stream.asked)
-    wanted = _merged([*stream.asked, *stream.heard.values()])
+    wanted = _merged([*stream.asked, *((each.first_ns, each.last_ns + 1) for each in stream.heard.values())])
     runs = _runs(stream)
-    before = [_marked(found, stream) for found in _holes_before(runs, stream.axis, asked, wanted)]
+    before = [_marked(found, stream) for found in _holes_before(runs, stream)]
     intervals: list[Interval] = []
     for run, found in zip([*runs, None], before, strict=True):
         intervals += (_hole_interval(name, hole) for hole in found)
@@ -221,21 +236,22 @@ def _joined(runs: list[_Run]) -> list[_Run]:
     """Runs of times, where one that reaches back to the end of the one before continues it."""
     joined: list[_Run] = []
     for run in runs:
-        if joined and run.from_ns <= joined[-1].last + 1:
-            joined[-1].last = joined[-1].last_ns = run.last
-        else:
-            joined.append(run)
+        while joined and run.from_ns < run.first and run.from_ns <= joined[-1].last + 1:
+            left = joined.pop()
+            run = _Run(left.first, run.last, left.first_ns, run.last_ns, min(left.from_ns, run.from_ns))
+        joined.append(run)
     return joined
 
 
-def _holes_before(runs: list[_Run], axis: Axis, asked: list[_Range], wanted: list[_Range]) -> Iterator[list[_Hole]]:
+def _holes_before(runs: list[_Run], stream: _Stream) -> Iterator[list[_Hole]]:
     """The holes before each run, and at last those after the last one: none, or all where there is no run."""
+    asked = _merged(stream.asked)
     if not runs:
-        yield [_open_hole(axis, period) for period in asked]
+        yield [_open_hole(stream.axis, period) for period in asked]
         return
-    yield _holes_at_start(runs[0], axis, asked)
+    yield _holes_at_start(runs[0], stream.axis, asked)
     for left, right in pairwise(runs):
-        yield _holes_between(left, right, axis, wanted)
+        yield _holes_between(left, right, stream, asked)
     yield []
 
 
@@ -253,12 +269,14 @@ def _holes_at_start(run: _Run, axis: Axis, asked: list[_Range]) -> list[_Hole]:
     return found
 
 
-def _holes_between(left: _Run, right: _Run, axis: Axis, wanted: list[_Range]) -> list[_Hole]:
-    if axis == "event_time":
-        pieces = _overlap((left.last + 1, right.from_ns), wanted)
-        return [_Hole(since, until - 1, since, until, rule="time-missing") for since, until in pieces]
-    start = min(left.last_ns, right.first_ns)
-    until = max(left.last_ns + 1, right.missing_until(axis))
+def _holes_between(left: _Run, right: _Run, stream: _Stream, asked: list[_Range]) -> list[_Hole]:
+    numbered = stream.axis == "trade_seq"
+    start = min(left.last_ns, right.first_ns) if numbered else left.last + 1
+    until = max(start + numbered, right.missing_until(stream.axis))
+    heard = any(lane.first <= left.last and right.first <= lane.last for lane in stream.heard.values())
+    pieces = _overlap((start, until), [(start, until)] if heard else asked)
+    if not numbered:
+        return [_Hole(since, end - 1, since, end, rule="time-missing") for since, end in pieces]
     return [
         _Hole(
             left.last + 1 if piece[0] == start else None,
@@ -266,7 +284,7 @@ def _holes_between(left: _Run, right: _Run, axis: Axis, wanted: list[_Range]) ->
             *piece,
             rule="ids-missing",
         )
-        for piece in _overlap((start, until), wanted)
+        for piece in pieces
     ]
 
 
@@ -346,11 +364,13 @@ def _run_interval(name: tuple[str, str, str, Axis], run: _Run) -> Interval:
 
 
 def _hole_interval(name: tuple[str, str, str, Axis], hole: _Hole) -> Interval:
-    known = name[3] == "trade_seq" and hole.first is not None and hole.last is not None
+    numbered = name[3] == "trade_seq"
+    known = numbered and hole.first is not None and hole.last is not None
+    is_open = hole.last is None or (not numbered and hole.until_ns == HORIZON_NS)
     return Interval(
         *name,
         first=hole.first or 0,
-        last=0 if hole.last is None or hole.until_ns == HORIZON_NS else hole.last,
+        last=0 if is_open else hole.last or 0,
         first_ns=hole.first_ns,
         last_ns=0 if hole.until_ns == HORIZON_NS else hole.until_ns - 1,
         state=hole.state,

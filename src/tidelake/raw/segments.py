@@ -9,7 +9,7 @@ from tidelake.raw.entry import Segment
 from tidelake.raw.frame import Frame, decode_line
 from tidelake.raw.store import Store
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 2 << 20
 
 
 def segment_name(segment: Segment) -> str:
