@@ -1,12 +1,14 @@
 """Commands that serve: sim venue, sim playback."""
 
-from collections.abc import Callable, Iterator
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidelake.cli.options import example, options
+from tidelake.cli.options import Options, example, options
 
 if TYPE_CHECKING:
     from tidelake.raw.frame import Frame
@@ -61,8 +63,7 @@ def venue(
     plan = FaultPlan.parse(faults, seed)
     names = venues[0] if len(venues) == 1 else venues
     with SimServer(names, market, plan, limits=limits, host=host, port=port) as server:
-        opts.show([{"venue": name, "url": server.url_of(name)} for name in venues])
-        _wait(opts.say)
+        _serve(opts, [{"venue": name, "url": server.url_of(name)} for name in venues])
 
 
 def playback(
@@ -83,8 +84,7 @@ def playback(
     lines = ((frame.recv_ns, frame.kind, frame.payload, frame.request) for frame in recorded_frames(recording, form))
     server = Playback(lines, speed=speed, host=host, port=port)
     with server:
-        opts.show({"recording": recording, "http": server.url, "websocket": server.ws_url})
-        _wait(opts.say)
+        _serve(opts, {"recording": recording, "http": server.url, "websocket": server.ws_url})
 
 
 def recorded_frames(path: Path, form: str) -> "Iterator[Frame]":
@@ -112,14 +112,13 @@ def recorded_frames(path: Path, form: str) -> "Iterator[Frame]":
                 yield frame
 
 
-def _wait(say: Callable[[str], None]) -> None:
-    import sys
-    import threading
-
-    sys.stdout.flush()
-    say("serving; Ctrl-C ends")
+def _serve(opts: Options, addresses: object) -> None:
+    """Print the addresses, then wait for Ctrl-C or SIGTERM; whoever read an address may end it at once."""
     try:
+        opts.show(addresses)
+        sys.stdout.flush()
+        opts.say("serving; Ctrl-C ends")
         while True:  # in short waits, so that a signal is seen at once everywhere
-            threading.Event().wait(1.0)
+            time.sleep(0.5)
     except KeyboardInterrupt:
-        say("stopped")
+        opts.say("stopped")
