@@ -67,16 +67,14 @@ def _name_equal_ones(rows: pa.Table, name: str, context: Context, memory: str) -
     facts = ("symbol", "event_time", "price", "size", "side")
     times = rows["event_time"].cast(pa.int64()).to_pylist()
     cells = zip(*(times if f == "event_time" else rows[f].to_pylist() for f in facts), strict=True)
-    latest = max(times, default=0)
-    keep: dict[str, int] = {}
     for symbol, us, price, size, side in cells:
         what = f"{us}:{_plain(price)}:{_plain(size)}:{side}"
         counts[f"{symbol} {what}"] += 1
         names.append(f"{what}:{counts[f'{symbol} {what}']}")
-        if us >= latest - NTH_MEMORY_US:
-            keep[f"{symbol} {what}"] = counts[f"{symbol} {what}"]
     if times:
-        context[memory] = json.dumps(keep)
+        ages = {what: int(what.rpartition(" ")[2].partition(":")[0]) for what in counts}
+        latest = max(ages.values())
+        context[memory] = json.dumps({w: n for w, n in counts.items() if ages[w] >= latest - NTH_MEMORY_US})
     return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), pa.array(names, pa.string()))
 
 
@@ -217,6 +215,7 @@ def decode(
     if len([p for p in parts if len(p.rows)]) > 1:
         rows = rows.sort_by(ROW_ORDER)
     rejected += [r for p in parts for r in p.rejected]
+    rejected = list({(r.line, r.item): r for r in reversed(rejected)}.values())[::-1]  # two mappings may refuse a line
     return Decoded(rows, rejected, sum(p.lines_read for p in parts))
 
 

@@ -13,8 +13,14 @@ SLACK = dt.timedelta(days=1)  # a venue that numbers nothing is taken to repeat 
 
 
 def _ranges(table: Table, batch: pl.DataFrame) -> pl.DataFrame:
-    """Per source and symbol: the span of sequence numbers and of event times of the batch."""
-    numbered = pl.col(SEQUENCE).cast(pl.Int64) if SEQUENCE in batch.columns else pl.lit(None, pl.Int64)
+    """Per source and symbol: the span of sequence numbers and of event times of the batch.
+
+    Numbers tell where a key may lie only where the key is made of them: another id may come with any number.
+    """
+    numbered = pl.lit(None, pl.Int64)
+    if SEQUENCE in batch.columns:
+        is_id = pl.col(SEQUENCE).cast(pl.String) == pl.col("trade_id")
+        numbered = pl.when(is_id).then(pl.col(SEQUENCE).cast(pl.Int64))
     return batch.group_by("source", "symbol").agg(
         low=numbered.min(),
         high=numbered.max(),
@@ -37,12 +43,12 @@ def _files(handle: TableHandle, table: Table, batch: pl.DataFrame) -> list[str]:
         (pl.col("min.symbol") <= pl.col("symbol")).fill_null(True)
         & (pl.col("max.symbol") >= pl.col("symbol")).fill_null(True)
         & (
-            (pl.col("min.trade_seq") <= pl.col("high")) & (pl.col("max.trade_seq") >= pl.col("low"))
+            ((pl.col("min.trade_seq") <= pl.col("high")) & (pl.col("max.trade_seq") >= pl.col("low"))).fill_null(False)
             | (pl.col("unnumbered") | pl.col("min.trade_seq").is_null())
             & ((pl.col("min.event_time") <= pl.col("until")) & (pl.col("max.event_time") >= pl.col("since"))).fill_null(
                 True
             )
-        ).fill_null(True)
+        )
     )
     return met["path"].unique().to_list()
 
