@@ -5,15 +5,15 @@ rows together, so a kill at any point loses nothing and doubles nothing: the nex
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from tidelake.errors import TableMoved
+from tidelake.errors import LedgerBroken, TableMoved
 from tidelake.raw.entry import Entry
 from tidelake.raw.ledger import Ledger
 from tidelake.raw.segments import read_lines
@@ -27,7 +27,9 @@ from tidelake.tables.schema import Table
 from tidelake.tables.segment_lines import split
 from tidelake.tables.versions import drop_repeats
 
-BATCH_BYTES = 192 << 20  # plaintext bytes of raw that one commit holds
+BATCH_BYTES = 128 << 20  # plaintext bytes of raw that one commit holds; two batches are in memory at once
+MOST_ENTRIES = 10_000  # and entries, so that many small ones do not add up
+WORKERS = 2
 ATTEMPTS = 20
 SORT = ("source", "date")
 
@@ -45,7 +47,7 @@ class Derived:
         contested: Keys that got a second stored version (a correction, a conflict, or an earlier copy that came later).
         rejected: Rows and lines sent to `quarantine`.
         commits: Delta commits made.
-        days: (source, ISO date) that got rows.
+        bytes: Plaintext bytes of raw that were read.
     """
 
     table: str
@@ -57,7 +59,7 @@ class Derived:
     contested: int = 0
     rejected: int = 0
     commits: int = 0
-    days: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    bytes: int = 0
 
 
 Progress = Callable[[str, int], None]  # table, plaintext bytes done since the last call
@@ -70,19 +72,31 @@ def _source_tables(mappings: Sequence[Mapping]) -> dict[str, set[str]]:
     return tables
 
 
-def _new_entries(ledger: Ledger, handle: TableHandle, table: Table, sources: dict[str, set[str]]) -> Iterator[Entry]:
+@dataclass
+class _Broken:
+    """Lanes whose chain or segment does not hold; they stop where they broke, all others go on."""
+
+    found: dict[str, LedgerBroken] = field(default_factory=dict)
+
+
+def _new_entries(
+    ledger: Ledger, handle: TableHandle, table: Table, sources: dict[str, set[str]], broken: _Broken
+) -> Iterator[Entry]:
     """Entries past each lane's mark; lanes in order of name."""
     for lane in ledger.lanes():
-        for entry in ledger.entries(lane, after=handle.done(lane)):
-            if table.name not in sources.get(entry.source, ()):
-                break
-            yield entry
+        try:
+            for entry in ledger.entries(lane, after=handle.done(lane)):
+                if table.name not in sources.get(entry.source, ()):
+                    break
+                yield entry
+        except LedgerBroken as exc:
+            broken.found[lane] = exc
 
 
-def _batch(entries: Iterator[Entry]) -> list[Entry]:
+def _batch(entries: Iterator[Entry], most: int) -> list[Entry]:
     batch: list[Entry] = []
     size = 0
-    for entry in entries:
+    for entry in islice(entries, most):
         batch.append(entry)
         size += entry.segment.bytes
         if size >= BATCH_BYTES:
@@ -90,9 +104,16 @@ def _batch(entries: Iterator[Entry]) -> list[Entry]:
     return batch
 
 
-def _decode_entry(
-    store: Store, table: Table, mappings: Sequence[Mapping], key: bytes | None, entry: Entry
-) -> tuple[Decoded, pa.Table]:
+@dataclass(frozen=True)
+class _Read:
+    """One entry, decoded."""
+
+    entry: Entry
+    found: Decoded
+    bad: pa.Table
+
+
+def _decode_entry(store: Store, table: Table, mappings: Sequence[Mapping], key: bytes | None, entry: Entry) -> _Read:
     plain = read_lines(store, entry.segment, key)
     lines = split(plain, first_n=entry.first_n, known_before_ns=entry.known_before_ns)
     segment = entry.segment.sha256[:16]
@@ -107,7 +128,7 @@ def _decode_entry(
         recv_ns=lines.recv_ns[at].tolist(),
         known_ns=lines.known_ns[at].tolist(),
     )
-    return found, bad
+    return _Read(entry, found, bad)
 
 
 def _commit_quarantine(store: Store, table: Table, batch: list[Entry], bad: pa.Table) -> None:
@@ -150,44 +171,72 @@ def contested_name(table: Table) -> str:
     return f"{table.name}_contested"
 
 
-def _derive_batch(
-    store: Store,
-    table: Table,
-    handle: TableHandle,
-    batch: list[Entry],
-    mappings: Sequence[Mapping],
-    key: bytes | None,
-) -> Derived:
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        decoded = list(pool.map(lambda e: _decode_entry(store, table, mappings, key, e), batch))
-    rows = pa.concat_tables([table.schema.empty_table(), *(found.rows for found, _ in decoded)])
-    bad = pa.concat_tables([quarantine.SCHEMA.empty_table(), *(rejected for _, rejected in decoded)])
+def _store_batch(store: Store, table: Table, handle: TableHandle, batch: list[_Read]) -> Derived:
+    rows = pa.concat_tables([table.schema.empty_table(), *(read.found.rows for read in batch)])
+    bad = pa.concat_tables([quarantine.SCHEMA.empty_table(), *(read.bad for read in batch)])
     frame = pl.DataFrame(pl.from_arrow(rows))
     old = frame.clear() if table.restatable or frame.is_empty() else stored_rows(store, handle, table, frame)
     kept, contested = drop_repeats(table, old, frame)
     kept = kept.sort([*SORT, *table.sort_by], maintain_order=True)
-    _commit_quarantine(store, table, batch, bad)
+    _commit_quarantine(store, table, [read.entry for read in batch], bad)
     _commit_contested(store, table, contested)
-    handle.commit(kept.to_arrow().cast(table.schema), {e.lane: e.seq for e in batch})
-    days = kept.select("source", pl.col("date").cast(pl.String)).unique().rows()
+    handle.commit(kept.to_arrow().cast(table.schema), {read.entry.lane: read.entry.seq for read in batch})
     return Derived(
         table.name,
         entries=len(batch),
-        lines_read=sum(found.lines_read for found, _ in decoded),
+        lines_read=sum(read.found.lines_read for read in batch),
         rows_read=frame.height,
         rows_added=kept.height,
         repeats=frame.height - kept.height,
         contested=contested.height,
         rejected=len(bad),
         commits=1,
-        days=frozenset(days),
+        bytes=sum(read.entry.segment.bytes for read in batch),
     )
 
 
+def _await(futures: list[Future[_Read]], entries: list[Entry], broken: _Broken) -> list[_Read]:
+    reads = []
+    for entry, future in zip(entries, futures, strict=True):
+        try:
+            read = future.result()
+        except LedgerBroken as exc:
+            broken.found.setdefault(entry.lane, exc)
+            continue
+        if entry.lane not in broken.found:
+            reads.append(read)
+    return reads
+
+
+def _derive_pass(
+    store: Store,
+    table: Table,
+    mappings: Sequence[Mapping],
+    key: bytes | None,
+    most: int,
+    broken: _Broken,
+) -> Iterator[Derived]:
+    """Commits batch after batch through one handle; the next batch is decoded while one is committed."""
+    handle = open_or_create(store, table.name, table.schema, table.partition_by)
+    entries = _new_entries(Ledger(store), handle, table, _source_tables(mappings), broken)
+    pool = ThreadPoolExecutor(max_workers=WORKERS)
+    try:
+        batch = _batch(entries, most)
+        futures = [pool.submit(_decode_entry, store, table, mappings, key, e) for e in batch]
+        while batch:
+            reads = _await(futures, batch, broken)
+            batch = _batch(entries, most)
+            futures = [pool.submit(_decode_entry, store, table, mappings, key, e) for e in batch]
+            if reads:
+                yield _store_batch(store, table, handle, reads)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def _add(total: Derived, part: Derived) -> Derived:
-    counts = ("entries", "lines_read", "rows_read", "rows_added", "repeats", "contested", "rejected", "commits")
+    counts = [f.name for f in fields(Derived) if f.name != "table"]
     summed = {name: getattr(total, name) + getattr(part, name) for name in counts}
-    return replace(total, **summed, days=total.days | part.days)
+    return replace(total, **summed)
 
 
 def derive_table(
@@ -208,25 +257,28 @@ def derive_table(
         max_entries: At most so many entries in one commit; default: what `BATCH_BYTES` allows.
 
     Raises:
+        LedgerBroken: A lane does not hold; everything else was derived before this is raised.
         TableMoved: Other processes committed between read and write twenty times in a row.
     """
     known = tuple(mappings if mappings is not None else load_mappings())
-    sources = _source_tables(known)
-    ledger = Ledger(store)
     total = Derived(table.name)
     lost = 0
     while True:
-        handle = open_or_create(store, table.name, table.schema, table.partition_by)
-        batch = _batch(islice(_new_entries(ledger, handle, table, sources), max_entries))
-        if not batch:
-            return total
+        broken = _Broken()
         try:
-            total = _add(total, _derive_batch(store, table, handle, batch, known, key))
+            for part in _derive_pass(store, table, known, key, max_entries or MOST_ENTRIES, broken):
+                total = _add(total, part)
+                lost = 0
+                if progress:
+                    progress(table.name, part.bytes)
         except TableMoved:
             lost += 1
             if lost == ATTEMPTS:
                 raise
             continue
-        lost = 0
-        if progress:
-            progress(table.name, sum(e.segment.bytes for e in batch))
+        if broken.found:
+            lane, first = min(broken.found.items())
+            rest = f" So are {len(broken.found) - 1} more lanes." if len(broken.found) > 1 else ""
+            text = f"{first} All rows before it, and those of all other lanes, are in `{table.name}`.{rest}"
+            raise LedgerBroken(text, lane=lane, seq=first.seq)
+        return total
