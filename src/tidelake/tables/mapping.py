@@ -80,6 +80,41 @@ def _read(text: str, where: str) -> list[Mapping]:
     return mappings
 
 
+def _read_own(path: Path) -> list[Mapping]:
+    """A user's file: also checked against the tables and venues that exist."""
+    try:
+        mappings = _read(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"mapping file {path} cannot be read: {exc}", tried=(str(path),)) from exc
+    for mapping in mappings:
+        if problem := _problem(mapping):
+            raise ConfigError(f"mapping file {path} is not valid: {mapping.spec.name}: {problem}", tried=(str(path),))
+    return mappings
+
+
+def _problem(mapping: Mapping) -> str:
+    from tidelake.tables.registry import TABLES  # needs pyarrow
+    from tidelake.venues.registry import venues
+
+    spec = mapping.spec
+    if mapping.source not in venues():
+        return f"no venue {mapping.source!r}; known venues: {', '.join(venues())}"
+    if spec.table not in TABLES:
+        return f"no table {spec.table!r}; tables: {', '.join(TABLES)}"
+    if spec.flatten and spec.flatten not in venues()[mapping.source].flatten:
+        return f"{mapping.source} has no flatten function {spec.flatten!r}"
+    columns = {fact.name for fact in TABLES[spec.table].facts}
+    for name in (*spec.fields, *spec.set_):
+        if name not in columns:
+            return f"{spec.table} has no column {name!r}"
+    for name, rule in spec.fields.items():
+        if bool(rule.path) + bool(rule.frame) + rule.nth != 1:
+            return f"{name} needs one of path, frame and nth"
+        if (rule.as_ == "enum") != bool(rule.values):
+            return f"{name}: values belong to enum, and enum needs them"
+    return ""
+
+
 @cache
 def _shipped() -> tuple[Mapping, ...]:
     folder = files("tidelake.venues")
@@ -98,5 +133,5 @@ def load_mappings(directory: Path | None = None) -> tuple[Mapping, ...]:
         if not directory.is_dir():
             raise ConfigError(f"mapping directory {directory} does not exist", tried=(str(directory),))
         for path in sorted(directory.glob("*.y*ml")):
-            merged |= {(m.source, m.spec.name): m for m in _read(path.read_text(encoding="utf-8"), str(path))}
+            merged |= {(m.source, m.spec.name): m for m in _read_own(path)}
     return tuple(merged.values())
