@@ -1,0 +1,1 @@
+"""Measures each budget of the project against its peer, in one run: `python -m benchmarks [NAME..] [--quick]`."""
