@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tidelake.raw.coverage import StreamCoverage
     from tidelake.tables.candle_building import CandlesBuilt
-    from tidelake.tables.derive import Derived, Progress
+    from tidelake.tables.derive import Derived, Pending, Progress
     from tidelake.tables.maintain import Maintained
 
 Time = dt.datetime | str
@@ -85,10 +85,9 @@ class Lake:
         """Bring tables up to the ledger (default: all that have a source, then candles of one minute)."""
         from tidelake.tables.candle_building import build_candles
         from tidelake.tables.derive import derive_table
-        from tidelake.tables.registry import TABLES, table
+        from tidelake.tables.registry import table
 
-        mapped = {m.spec.table for m in self.mappings}
-        names = list(tables) or [name for name in TABLES if name in mapped]
+        names = list(tables) or self._mapped()
         reports: list[Derived | CandlesBuilt] = [
             derive_table(self.store, table(name), mappings=self.mappings, key=key_from_environment(), progress=progress)
             for name in names
@@ -96,6 +95,19 @@ class Lake:
         if not tables or "candles" in tables:
             reports.append(build_candles(self.store))
         return reports
+
+    def pending(self, tables: Sequence[str] = ()) -> "list[Pending]":
+        """What `derive` would read, per table; touches nothing."""
+        from tidelake.tables.derive import pending
+        from tidelake.tables.registry import table
+
+        return [pending(self.store, table(name), self.mappings) for name in tables or self._mapped()]
+
+    def _mapped(self) -> list[str]:
+        from tidelake.tables.registry import TABLES
+
+        mapped = {m.spec.table for m in self.mappings}
+        return [name for name in TABLES if name in mapped]
 
     def rebuild(
         self, tables: Sequence[str] = (), *, progress: "Progress | None" = None

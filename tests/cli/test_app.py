@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-import tidelake.cli.tables
+import tidelake.cli.options
 from tidelake.cli.app import hoist, run
 from tidelake.cli.lake import parse_row
 from tidelake.errors import NotInLake
@@ -23,10 +23,10 @@ def failing(monkeypatch):
     """Makes `tidelake derive --dry-run` raise."""
 
     def set_error(error):
-        def fail(tables):
+        def fail(*_):
             raise error
 
-        monkeypatch.setattr(tidelake.cli.tables, "columns_of", fail)
+        monkeypatch.setattr(tidelake.cli.options.Options, "open_lake", fail)
 
     return set_error
 
@@ -105,12 +105,12 @@ def test_ctrl_c_ends_clean(failing, capsys):
     assert "Traceback" not in err
 
 
-def test_dry_run_of_derive_prints_columns_and_makes_nothing(capsys, tmp_path):
+def test_dry_run_of_derive_prints_plan_and_columns_and_makes_no_table(capsys, tmp_path):
     assert run(["derive", "trades", "--dry-run", "--format", "csv", "--lake", str(tmp_path / "lake")]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "table,column,type,nullable"
-    assert any(line.startswith("trades,price,") for line in lines)
-    assert list(tmp_path.iterdir()) == []
+    header, row = capsys.readouterr().out.splitlines()
+    assert header == "table,lanes,entries,bytes,columns"
+    assert row.startswith('trades,0,0,0,"source string, symbol string')
+    assert not (tmp_path / "lake" / "tables").exists()
 
 
 def test_init_writes_the_settings_once_and_its_dry_run_nothing(capsys, tmp_path):

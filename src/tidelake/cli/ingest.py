@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=example(
             "backfill coinbase BTC-USD --start 2024-05-01 --end 2024-05-02 --workers 2",
+            "backfill kraken BTC-USD --start 2024-05-01 --end 2024-05-02 --candles 1h",
             "backfill okx BTC-USDT --start 2024-05-01T00:00Z --end 2024-05-01T06:00Z --dry-run",
         )
     )(backfill)
@@ -79,35 +80,31 @@ def backfill(
     start: Annotated[str, typer.Option(help="First event time, inclusive.")],
     end: Annotated[str, typer.Option(help="Last event time, exclusive.")],
     workers: Annotated[int, typer.Option(min=1, help="Partitions in hand at once.")] = 1,
+    candles: Annotated[str, typer.Option(help="Fetch the venue's own bars of this interval instead.")] = "",
     url: BaseUrl = "",
     dry_run: DryRun = False,
 ) -> None:
-    """Fetch the trades of a period.
+    """Fetch the trades of a period, or the venue's own bars.
 
     In partitions that a later run resumes; exits with 3 where a hole stays.
     """
     opts = options(ctx)
     from tidelake.jobs.backfill import backfill as run
+    from tidelake.jobs.candles import fetch_candles
     from tidelake.jobs.session import Settings
 
     first, last = needed_point(start), needed_point(end)
     if last <= first:
         raise typer.BadParameter("--end must be after --start")
     lake = opts.open_lake()
-    settings = Settings(mappings=lake.mappings)
     with opts.progress("backfill") as progress:
-        report = run(
-            lake.store,
-            venue,
-            symbols,
-            first,
-            last,
-            workers=workers,
-            url=url or None,
-            dry_run=dry_run,
-            progress=progress,
-            settings=settings,
-        )
+        settings = Settings(mappings=lake.mappings, url=url or None, progress=progress)
+        if candles:
+            report = fetch_candles(
+                lake.store, venue, symbols, interval=candles, start=first, end=last, dry_run=dry_run, settings=settings
+            )
+        else:
+            report = run(lake.store, venue, symbols, first, last, workers=workers, dry_run=dry_run, settings=settings)
     opts.finish(report)
 
 

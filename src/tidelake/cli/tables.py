@@ -1,7 +1,7 @@
 """Commands on tables: derive, candles, sql."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -39,17 +39,17 @@ def derive(
         list[str] | None, typer.Argument(metavar="TABLE", help="Tables to derive; all by default.")
     ] = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Drop the tables first; raw is not touched.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the columns and touch nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be read; touch nothing.")] = False,
 ) -> None:
     """Turn what is new in the raw log into rows.
 
     Exactly once: a run that was killed goes on where it was. Exits with 3 where rows went to quarantine.
     """
     opts = options(ctx)
-    if dry_run:
-        opts.show(columns_of(tables or ()))
-        return
     lake = opts.open_lake()
+    if dry_run:
+        opts.show([as_row(plan) for plan in lake.pending(tables or ())])
+        return
     with opts.progress("derive") as advance:
         run = lake.rebuild if rebuild else lake.derive
         reports = run(tables or (), progress=_bytes_done(advance))
@@ -76,18 +76,6 @@ def _bytes_done(advance: Advance) -> Callable[[str, int], None]:
         advance(done, None, table)
 
     return add
-
-
-def columns_of(tables: Sequence[str]) -> list[dict[str, Any]]:
-    """The columns of the tables, all tables by default."""
-    from tidelake.tables.registry import TABLES, table
-
-    wanted = [table(name) for name in tables] or list(TABLES.values())
-    return [
-        {"table": t.name, "column": field.name, "type": str(field.type), "nullable": field.nullable}
-        for t in wanted
-        for field in t.schema
-    ]
 
 
 def candles(

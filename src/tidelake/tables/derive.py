@@ -20,7 +20,7 @@ from tidelake.raw.segments import read_lines
 from tidelake.raw.store import Store
 from tidelake.tables import quarantine
 from tidelake.tables.decode import Decoded, decode
-from tidelake.tables.delta import TableHandle, open_or_create
+from tidelake.tables.delta import TableHandle, open_or_create, open_table
 from tidelake.tables.lookup import stored_rows
 from tidelake.tables.mapping import Mapping, load_mappings
 from tidelake.tables.schema import Table
@@ -237,6 +237,37 @@ def _add(total: Derived, part: Derived) -> Derived:
     counts = [f.name for f in fields(Derived) if f.name != "table"]
     summed = {name: getattr(total, name) + getattr(part, name) for name in counts}
     return replace(total, **summed)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What a derive of one table would read."""
+
+    table: str
+    lanes: int
+    entries: int
+    bytes: int
+    columns: str
+
+
+def pending(store: Store, table: Table, mappings: Sequence[Mapping]) -> Pending:
+    """The plan of a derive: ledger entries past the table's marks. Touches nothing."""
+    found = open_table(store, table.name)
+    handle = TableHandle(found, table.partition_by) if found else None
+    sources = _source_tables(mappings)
+    ledger = Ledger(store)
+    per_lane = [
+        [
+            entry
+            for entry in ledger.entries(lane, after=handle.done(lane) if handle else -1)
+            if table.name in sources.get(entry.source, ())
+        ]
+        for lane in ledger.lanes()
+    ]
+    columns = ", ".join(f"{field.name} {field.type}" for field in table.schema)
+    entries = [entry for lane in per_lane for entry in lane]
+    size = sum(entry.segment.bytes for entry in entries)
+    return Pending(table.name, sum(map(bool, per_lane)), len(entries), size, columns)
 
 
 def derive_table(
