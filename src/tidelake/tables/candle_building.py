@@ -11,12 +11,13 @@ from typing import Literal
 
 import polars as pl
 import pyarrow as pa
+from deltalake import DeltaTable
 
 from tidelake.errors import NotInLake, TableMoved
 from tidelake.raw.store import Store
 from tidelake.tables.candles import CANDLES
 from tidelake.tables.delta import open_or_create, open_table
-from tidelake.tables.read import scan, stored
+from tidelake.tables.read import contested_rows, scan, stored
 from tidelake.tables.schema import PARSER_VERSION
 from tidelake.tables.trades import TRADES
 from tidelake.tables.versions import standing
@@ -131,8 +132,32 @@ def _changed_days(store: Store, since: int, until: int) -> set[Day] | None:
 
 
 def _all_days(store: Store) -> set[Day]:
-    found = stored(store, TRADES).select("source", pl.col("date").cast(pl.String)).unique().collect()
-    return {(source, day) for source, day in found.rows()}
+    """Days with trades, and days whose kept bars may have lost theirs."""
+    bars = stored(store, CANDLES).filter(pl.col("origin") == "trades")
+    found = pl.concat([_days_of(stored(store, TRADES)), _days_of(bars)]).unique().collect()
+    return set(found.rows())
+
+
+def _days_of(rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows.select("source", pl.col("date").cast(pl.String)).unique()
+
+
+def _moved_days(store: Store) -> set[Day]:
+    """Days of trades that contradictory versions put on different days: a version added to one changes the other."""
+    rows = contested_rows(store, TRADES).filter(pl.col("date").n_unique().over(TRADES.key) > 1)
+    return set(_days_of(rows.lazy()).collect().rows())
+
+
+def _days_to_build(store: Store, since: int, until: int) -> list[Day]:
+    changed = _changed_days(store, since, until) if since >= 0 else None
+    if changed is None:
+        return sorted(_all_days(store))
+    return sorted(changed | _moved_days(store)) if changed else []
+
+
+def _mark(trades: DeltaTable) -> str:
+    """Transaction id under which the candles say how far they follow this `trades` table; one made anew is another."""
+    return f"{MARK} {trades.metadata().id}"
 
 
 def _build_days(store: Store, days: list[Day]) -> pl.DataFrame:
@@ -152,25 +177,25 @@ def build_candles(store: Store) -> CandlesBuilt:
     until = trades.version()
     for _ in range(ATTEMPTS):
         handle = open_or_create(store, CANDLES.name, CANDLES.schema, CANDLES.partition_by)
-        since = handle.done(MARK)
+        since = handle.done(_mark(trades))
         if since >= until:
             return CandlesBuilt(CANDLES.name, 0, 0)
-        days = sorted((_changed_days(store, since, until) if since >= 0 else None) or _all_days(store))
+        days = _days_to_build(store, since, until)
         try:
-            return CandlesBuilt(CANDLES.name, len(days), _replace(store, days, until))
+            return CandlesBuilt(CANDLES.name, len(days), _replace(store, days, {_mark(trades): until}))
         except TableMoved:
             continue
     raise TableMoved(f"{CANDLES.name} was taken by others {ATTEMPTS} times in a row")
 
 
-def _replace(store: Store, days: list[Day], until: int) -> int:
+def _replace(store: Store, days: list[Day], done: dict[str, int]) -> int:
     bars = 0
     chunks = [days[at : at + DAYS_PER_COMMIT] for at in range(0, len(days), DAYS_PER_COMMIT)] or [[]]
     for chunk in chunks:
         handle = open_or_create(store, CANDLES.name, CANDLES.schema, CANDLES.partition_by)
         built = _build_days(store, chunk) if chunk else pl.DataFrame(pl.from_arrow(CANDLES.schema.empty_table()))
         where = " or ".join(f"(source = '{source}' and date = '{day}')" for source, day in chunk) or "false"
-        marks = {MARK: until} if chunk is chunks[-1] else {}
+        marks = done if chunk is chunks[-1] else {}
         rows: pa.Table = built.to_arrow().cast(CANDLES.schema)
         handle.commit(rows, marks, replace=f"origin = 'trades' and ({where})")
         bars += built.height
@@ -202,14 +227,23 @@ def _built_as_of(
     kept = rows.filter(pl.col("origin") == "trades")
     if as_of is None:
         return kept
-    later = kept.filter(pl.col("known_at") > as_of).select("source", "symbol", "event_time", "date").collect()
-    whole = kept.filter(pl.col("known_at") <= as_of)
-    if later.is_empty():
-        return whole
-    days = later.select("source", "date").unique().lazy()
-    trades = scan(store, TRADES, as_of=as_of).join(days, on=["source", "date"], how="semi")
-    again = from_trades(trades, KEPT).join(later.lazy(), on=["source", "symbol", "event_time"], how="semi")
+    bar = ["source", "symbol", "event_time", "date"]
+    later = kept.filter(pl.col("known_at") > as_of).select(bar).collect()
+    others = pl.concat([later, _bars_that_differed(store, as_of)]).unique()
+    if others.is_empty():
+        return kept
+    whole = kept.join(others.lazy(), on=bar, how="anti")
+    trades = scan(store, TRADES, as_of=as_of).join(others.lazy(), on=["source", "date"], how="semi")
+    again = from_trades(trades, KEPT).join(others.lazy(), on=bar, how="semi")
     return pl.concat([whole.select(CANDLES.schema.names), again.select(CANDLES.schema.names)])
+
+
+def _bars_that_differed(store: Store, as_of: dt.datetime) -> pl.DataFrame:
+    """Bars that held another version of a trade then; the one that stands now was not known yet."""
+    versions = contested_rows(store, TRADES)
+    since = standing(TRADES, versions).filter(pl.col("known_at") > as_of).select(TRADES.key)
+    bars = versions.join(since, on=list(TRADES.key), how="semi")
+    return bars.select("source", "symbol", pl.col("event_time").dt.truncate(KEPT), "date").unique()
 
 
 def candles(

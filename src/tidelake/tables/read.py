@@ -76,8 +76,12 @@ def scan(
 
 def conflicts(store: Store, table: Table) -> pl.DataFrame:
     """Versions that contradict the standing one, of a table that is not restatable; empty where there are none."""
+    return find_conflicts(table, contested_rows(store, table))
+
+
+def contested_rows(store: Store, table: Table) -> pl.DataFrame:
+    """All stored versions of the keys that have more than one, of a table that is not restatable."""
     keys = _contested(store, table)
     if table.restatable or keys is None:
-        return _empty(table.schema).with_columns(revision=pl.lit(1, pl.Int32))
-    rows = stored(store, table).join(keys.lazy(), on=list(table.key), how="semi").collect()
-    return find_conflicts(table, rows)
+        return _empty(table.schema)
+    return stored(store, table).join(keys.lazy(), on=list(table.key), how="semi").collect()
