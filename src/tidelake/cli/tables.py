@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
     app.command(epilog=example("derive", "derive trades --dry-run"))(derive)
     app.command(epilog=example("candles BTC-USD 1h", "candles ETH-USD --origin venue --format csv"))(candles)
+    app.command(epilog=example("conflicts", "conflicts trades --format json"))(conflicts)
     app.command(
         epilog=example(
             'sql "select source, count(*) n, max(price) high from trades group by source"',
@@ -93,6 +94,20 @@ def candles(
     opts = options(ctx)
     lake = opts.open_lake()
     opts.show(lake.candles(symbol, interval, source=source or None, origin=origin.value, as_of=point(as_of)))
+
+
+def conflicts(
+    ctx: typer.Context,
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="A table whose rows may not be restated.")] = "trades",
+) -> None:
+    """List rows that contradict the one that stands.
+
+    The earliest version of a trade stands; later different ones are reported here, and exit with 3.
+    """
+    opts = options(ctx)
+    found = opts.open_lake().conflicts(table)
+    opts.show(found)
+    raise typer.Exit(DONE_WITH_GAPS if found.height else DONE)
 
 
 def sql(
