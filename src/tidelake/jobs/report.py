@@ -67,7 +67,7 @@ class Report:
             return STOPPED
         if any(row.state == "failed" for row in self.rows):
             return FAILED
-        return DONE_WITH_GAPS if any(row.gaps for row in self.rows) else DONE
+        return DONE_WITH_GAPS if any(row.gaps and row.state != "other writer" for row in self.rows) else DONE
 
     @property
     def summary(self) -> str:

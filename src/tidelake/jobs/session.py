@@ -48,7 +48,8 @@ class Settings:
         codec: How segments are compressed.
         seal_pages: Pages after which a stream is sealed.
         tries: How often a doubtful answer (empty, a hole, another page) is asked for before it is believed.
-        try_wait: Seconds between these.
+        try_wait: Seconds before the first of these; each later one waits that much longer.
+        settle_ns: A hole before a trade younger than this may be filled by late trades, and is not called absent yet.
     """
 
     url: Urls = None
@@ -59,8 +60,9 @@ class Settings:
     mappings: Sequence[FieldMapping] | None = None
     codec: Codec = "zstd"
     seal_pages: int = 50
-    tries: int = 3
+    tries: int = 5
     try_wait: float = 0.5
+    settle_ns: int = 300_000_000_000
 
 
 class Session:

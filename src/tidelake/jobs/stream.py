@@ -21,7 +21,7 @@ FEED = "trades"
 PageRow = tuple[int | None, int, str]  # trade_seq, event time in ns, trade_id
 
 
-class OtherWriter(TidelakeError):  # noqa: N818 - nothing went wrong
+class OtherWriter(TidelakeError):
     """Another process seals into this lane; it is not an error, and this one steps back."""
 
 
@@ -106,8 +106,7 @@ class TradeStream:
             OtherWriter: Another process writes this lane.
         """
         answer = await self.session.ask(self.venue, request)
-        while self._wanted:
-            self.writer.note(self._wanted.pop(0), FEED, self.symbol)
+        self._state_wanted()
         frame = self.writer.append(
             payload=answer.body,
             kind="page",
@@ -138,8 +137,13 @@ class TradeStream:
         """State what is asked for, right before the first page: a symbol unknown to the venue leaves no trace."""
         self._wanted.append(Note("wanted", since_ns=since_ns, until_ns=until_ns))
 
+    def _state_wanted(self) -> None:
+        while self._wanted:
+            self.writer.note(self._wanted.pop(0), FEED, self.symbol)
+
     def note(self, note: NoteName, *, first: int = 0, last: int = 0, since_ns: int = 0, until_ns: int = 0) -> None:
         """Keep a statement about the stream in its lane."""
+        self._state_wanted()
         self.writer.note(Note(note, first, last, since_ns, until_ns), FEED, self.symbol)
 
     def seal(self) -> None:

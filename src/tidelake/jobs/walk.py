@@ -6,18 +6,20 @@ notes that the venue does not have a run ("absent": the page holds both neighbou
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from tidelake.errors import SourceError, TidelakeError
 from tidelake.jobs.extent import Run
 from tidelake.jobs.stream import PageRow, TradeStream
+from tidelake.raw.entry import NoteName
 from tidelake.venues.spec import Request
 
-MARGINS_NS = tuple(seconds * 1_000_000_000 for seconds in (1, 8, 64, 512, 4_096))
+MARGINS_NS = tuple(8**power * 1_000_000_000 for power in range(9))  # 1 s to half a year
 SEARCH_STEPS = 80
 OLDER_NS = 1_000_000  # a page may begin with trades of the very moment that it was asked for
 
 
-class NoTrades(TidelakeError):  # noqa: N818 - nothing went wrong
+class NoTrades(TidelakeError):
     """The venue answers no trade at all for the symbol."""
 
 
@@ -42,7 +44,7 @@ class Walk:
         if until_ns < now_ns and self.extent.covers(since_ns, until_ns):
             return
         if self.pager.order == "forward":
-            start = await self.locate(since_ns, reached=True)
+            start = await self.locate(since_ns, bound=True)
             await self.up(start, until_ns=min(until_ns, now_ns))
         elif until_ns >= now_ns:
             await self.down((await self.newest())[-1][0], since_ns=since_ns)
@@ -97,7 +99,7 @@ class Walk:
                 return
             if not lower or lower[-1] != rows[-1]:
                 raise self._misanswered(f"trades below {run.first}", rows)
-            self._give_up("absent", lower[-1][0] + 1, run.first - 1)
+            self._give_up("absent", lower[-1][0] + 1, run.first - 1, run.first_ns)
 
     async def up(self, start: int, *, until_ns: int, ceiling: int = 0) -> None:
         """Walk up from a known number until its run reaches the time or `ceiling`, or the venue has nothing newer."""
@@ -123,10 +125,13 @@ class Walk:
             strikes = 0
             if older or not newer:
                 raise self._misanswered(f"trades above {run.last}", rows)
-            self._give_up("absent" if held else "unreachable", run.last + 1, newer[0][0] - 1)
+            self._give_up("absent" if held else "unreachable", run.last + 1, newer[0][0] - 1, newer[0][1])
 
-    def _give_up(self, note: str, first: int, last: int) -> None:
-        self.stream.note("absent" if note == "absent" else "unreachable", first=first, last=last)
+    def _give_up(self, note: NoteName, first: int, last: int, event_ns: int) -> None:
+        """Pass a run that the venue leaves out. One so new that its trades may only be late stays a plain gap."""
+        settled_ns = self.stream.session.settings.clock() - self.stream.session.settings.settle_ns
+        if event_ns < settled_ns:
+            self.stream.note(note, first=first, last=last)
         self.extent.bridge(first, last)
 
     def _misanswered(self, asked: str, rows: Seqs) -> SourceError:
@@ -137,32 +142,35 @@ class Walk:
             retryable=True,
         )
 
-    async def locate(self, event_ns: int, *, reached: bool = False) -> int:
+    async def locate(self, event_ns: int, *, bound: bool = False) -> int:
         """A known number whose run begins before the time and reaches it, or the nearest to that; 0 where all is later.
 
-        With `reached`, a venue that answers nothing before the time is noted to have nothing older.
+        With `bound`, a venue that answers nothing before the time is noted not to reach it.
         """
         if found := self.extent.spanning(event_ns):
             return found.first
         if self.pager.since is not None:
-            return await self._from_before(event_ns, reached)
+            return await self._from_before(event_ns, bound)
         if self.pager.below_time is not None:
             return await self._from_after(event_ns)
         return await self._search(event_ns)
 
-    async def _from_before(self, event_ns: int, reached: bool) -> int:
+    async def _from_before(self, event_ns: int, bound: bool) -> int:
         assert self.pager.since is not None
         first = 0
         for margin in MARGINS_NS:
             first, _ = (await self._some(self.pager.since(self.stream.name, event_ns - margin)))[0]
             if self._run(first).first_ns < event_ns:
                 return first
-        if reached and self._run(first).first > 1:
-            self.stream.note("reached", first=self._run(first).first, since_ns=event_ns)
+        if bound and self._run(first).first > 1:  # numbers begin at 1, so there was something before
+            self.stream.note("unreachable", first=0, last=self._run(first).first - 1)
         return first
 
     async def _from_after(self, event_ns: int) -> int:
         assert self.pager.below_time is not None
+        reach = self.pager.reach
+        if reach and event_ns < self.stream.session.settings.clock() - reach // timedelta(microseconds=1) * 1_000:
+            return 0
         last = 0
         for margin in MARGINS_NS:
             rows = _numbered(await self.stream.ask(self.pager.below_time(self.stream.name, event_ns + margin)))
