@@ -24,6 +24,8 @@ SOURCES = {
     "OKX": "okx",
     "BYBIT": "bybit",
     "DERIBIT": "deribit",
+    "BITFINEX": "bitfinex",
+    "BITMEX": "bitmex",
 }
 MARKETS = {"spot": "binance-spot", "usdm": "binance-usdm", "cm": "binance-coinm"}
 SYMBOLS = {
@@ -37,6 +39,27 @@ SYMBOLS = {
     },
     "binance-coinm": {"BTCUSD_PERP": "BTC-USD-PERP", "ETHUSD_PERP": "ETH-USD-PERP"},
     "okx": {"BTC-USDT": "BTC-USDT", "UNI-USD-SWAP": "UNI-USD-PERP", "BTC-USD-220527": "BTC-USD-20220527"},
+    "bitfinex": {
+        "tBFTUSD": "BFT-USD",
+        "tDOGUSD": "DOG-USD",
+        "tIOTETH": "IOTA-ETH",
+        "tMNABTC": "MANA-BTC",
+        "tODEUSD": "ODE-USD",
+        "tSNGUSD": "SNG-USD",
+        "tTESTBTC:TESTUSD": "TESTBTC-TESTUSD",
+    },
+    "bitmex": {
+        "ADAUSDT": "ADA-USDT-PERP",
+        "BCHUSD": "BCH-USD-PERP",
+        "EOSUSDT": "EOS-USDT-PERP",
+        "MATICUSDT": "MATIC-USDT-PERP",
+        "SOLUSDT": "SOL-USDT-PERP",
+        "TRXU21": "TRX-BTC-20210924",  # the venue's list of products says 2021-09-24
+        "TRXUSDT": "TRX-USDT-PERP",
+        "UNIUSDT": "UNI-USDT-PERP",
+        "XBTUSD": "BTC-USD-PERP",
+        "XRPU21": "XRP-BTC-20210924",
+    },
 }
 OPPOSITE = {"buy": "sell", "sell": "buy"}
 
@@ -139,6 +162,39 @@ def deribit(source: str, frame: Any) -> Iterator[tuple[Any, ...]]:
     yield from ()
 
 
+def with_channels(frames: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    """Bitfinex frames with the pair of a trades channel in place of its id; all other frames are left out."""
+    pairs: dict[int, str] = {}
+    for recv_ns, frame in frames:
+        if isinstance(frame, dict):
+            if frame["event"] == "subscribed" and frame["channel"] == "trades":
+                pairs[frame["chanId"]] = frame["symbol"]
+        elif frame[0] in pairs:
+            yield recv_ns, [pairs[frame[0]], *frame[1:]]
+
+
+def bitfinex(source: str, frame: Any) -> Iterator[tuple[Any, ...]]:
+    pair, content = frame[:2]
+    assert content != "te", "the recording is known to hold no trade but those of snapshots"
+    for number, ms, amount, price in content if content != "hb" else ():
+        side = "buy" if amount > 0 else "sell"  # the amount is negative where the taker sold
+        yield SYMBOLS[source][pair], "trade", str(number), ms * 10**6, price, str(amount).lstrip("-"), side
+
+
+def bitmex(source: str, frame: Any) -> Iterator[tuple[Any, ...]]:
+    if frame.get("table") != "trade":
+        return
+    for row in frame["data"]:
+        symbol, side = SYMBOLS[source][row["symbol"]], {"Buy": "buy", "Sell": "sell"}[row["side"]]
+        yield symbol, "trade", row["trdMatchID"], iso_ms(row["timestamp"]) * 10**6, row["price"], row["size"], side
+
+
+def iso_ms(text: str) -> int:
+    """Milliseconds since 1970 of a time such as 2021-07-22T22:24:15.328Z."""
+    time = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    return int(time.replace(microsecond=0).timestamp()) * 1000 + time.microsecond // 1000
+
+
 READERS = {
     "binance-spot": binance,
     "binance-usdm": binance,
@@ -148,11 +204,13 @@ READERS = {
     "okx": okx,
     "bybit": bybit,
     "deribit": deribit,
+    "bitfinex": bitfinex,
+    "bitmex": bitmex,
 }
 
 
 def recordings() -> Iterator[tuple[str, Path, Iterator[tuple[int, Any]]]]:
-    """Source, file and frames of every recording of the core venues."""
+    """Source, file and frames of every recording of the venues."""
     for path in sorted(CRYPTOFEED.iterdir()):
         if source := SOURCES.get(path.name.split(".")[0]):
             yield source, path, cryptofeed_frames(path)
@@ -162,13 +220,13 @@ def recordings() -> Iterator[tuple[str, Path, Iterator[tuple[int, Any]]]]:
 
 def trades_of(source: str, frames: Iterator[tuple[int, Any]]) -> Iterator[Trade]:
     """The trades of some frames of one source, in the order of the frames."""
-    for recv_ns, frame in frames:
+    for recv_ns, frame in with_channels(frames) if source == "bitfinex" else frames:
         for symbol, grain, number, event_ns, price, size, side in READERS[source](source, frame):
             yield Trade(source, symbol, grain, number, event_ns, Decimal(price), Decimal(size), side, recv_ns)
 
 
 def all_trades() -> list[Trade]:
-    """Every trade of every recording of the core venues; a trade that two frames say comes twice."""
+    """Every trade of every recording of the venues; a trade that two frames say comes twice."""
     return [trade for source, _, frames in recordings() for trade in trades_of(source, frames)]
 
 
