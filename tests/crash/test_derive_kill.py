@@ -6,6 +6,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import deltalake
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -14,7 +15,6 @@ from tests.crash.derivers import derive_some
 from tests.tables import lakes
 from tidelake.errors import TableMoved
 from tidelake.raw.store import Store
-from tidelake.tables import delta
 from tidelake.tables.delta import open_or_create
 from tidelake.tables.derive import derive_table
 from tidelake.tables.read import conflicts, stored
@@ -26,9 +26,10 @@ POINTS = ("before-table-commit", "after-table-commit")
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    store = Store.open(tmp_path_factory.mktemp("undisturbed") / "lake")
+    tmp = tmp_path_factory.mktemp("undisturbed")
+    store = Store.open(tmp / "lake")
     lakes.seal_all(store, lakes.make_lanes(3, ("coinbase", "kraken"), trades=6))
-    shutil.copytree(store.root, store.root.parent / "raw")  # type: ignore[operator, union-attr, arg-type]
+    shutil.copytree(tmp / "lake", tmp / "raw")
     derive_table(store, TRADES)
     return store
 
@@ -114,7 +115,7 @@ def test_commit_of_a_stale_handle_is_refused(undisturbed, tmp_path):
 @pytest.mark.parametrize("nth", [1, 2, 4])
 def test_commit_whose_acknowledgement_was_lost_is_not_made_twice(undisturbed, tmp_path, monkeypatch, nth):
     store = fresh(undisturbed, tmp_path / "lake")
-    real = delta.write_deltalake
+    real = deltalake.write_deltalake
     calls = 0
 
     def lossy(*args, **options):
@@ -124,7 +125,7 @@ def test_commit_whose_acknowledgement_was_lost_is_not_made_twice(undisturbed, tm
         if calls == nth:
             raise OSError("connection reset")
 
-    monkeypatch.setattr(delta, "write_deltalake", lossy)
+    monkeypatch.setattr("tidelake.tables.delta.write_deltalake", lossy)
     with pytest.raises(OSError, match="reset"):
         derive_table(store, TRADES, max_entries=4)
     derive_table(store, TRADES, max_entries=4)

@@ -59,7 +59,9 @@ def segment(mapping: Mapping, rng: random.Random, count: int, damage: float, tor
             styles = styles_for(mapping, rng)
         body = payload(mapping, styles, n, rng, damage)
         if rng.random() < torn:
-            body = rng.choice([body[: rng.randrange(len(body))], body + b"\n", b" " + body, body + b"}", b"\xff" + body])
+            body = rng.choice(
+                [body[: rng.randrange(len(body))], body + b"\n", b" " + body, body + b"}", b"\xff" + body]
+            )
         lines.append(line(mapping, n, body))
     return b"".join(lines)
 
@@ -112,7 +114,7 @@ def test_rows_in_are_rows_out_and_rejected(mapping: Mapping, seed: int):
     numbers = [n for n in range(80) if b'"1' in good[n]]
     for n in rng.sample(numbers, min(10, len(numbers))):
         spoilt[n] = good[n].replace(b'"1', b'"one', 1)
-    torn = {n for n in rng.sample(range(80), 8)}
+    torn = set(rng.sample(range(80), 8))
     for n in torn:
         spoilt[n] = good[n][:-1]
     found = assert_same(mapping, b"".join(line(mapping, n, body) for n, body in enumerate(spoilt)))

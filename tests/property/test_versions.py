@@ -3,6 +3,7 @@
 import datetime as dt
 import random
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -17,7 +18,7 @@ TOLD_ONCE = Table("told", (text("source"), text("symbol"), text("id"), event_tim
 RESTATED = replace(TOLD_ONCE, restatable=True)
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 SEEDS = st.integers(0, 2**32 - 1)
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 def make(rng: random.Random, count: int) -> list[Row]:
@@ -99,7 +100,7 @@ def test_any_time_shows_what_the_rules_say_whatever_came_first(table: Table, see
     stored, contested = store_in_batches(table, rows, rng)
     for seconds in range(-1, 13):
         at = START + dt.timedelta(seconds=seconds)
-        seen = [r for r in rows if r["known_at"] <= at]  # type: ignore[operator]
+        seen = [r for r in rows if r["known_at"] <= at]
         expected = told(naive_standing(table, seen))
         assert told(standing(table, stored.filter(pl.col("known_at") <= at)).to_dicts()) == expected
     if not table.restatable:

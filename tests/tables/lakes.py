@@ -61,19 +61,63 @@ def trade(source: str, number: int, us: int, price: str, size: str = "0.10", sid
     match source:
         case "coinbase":
             maker = {"buy": "sell", "sell": "buy"}[side]
-            body = {"type": "match", "trade_id": number, "side": maker, "size": size, "price": price, "product_id": "BTC-USD", "time": iso(us)}  # fmt: skip
+            body = {
+                "type": "match",
+                "trade_id": number,
+                "side": maker,
+                "size": size,
+                "price": price,
+                "product_id": "BTC-USD",
+                "time": iso(us),
+            }
         case "binance-spot":
-            body = {"e": "trade", "E": us // 1_000, "s": "BTCUSDT", "t": number, "p": price, "q": size, "T": us // 1_000, "m": side == "sell"}  # fmt: skip
+            body = {
+                "e": "trade",
+                "E": us // 1_000,
+                "s": "BTCUSDT",
+                "t": number,
+                "p": price,
+                "q": size,
+                "T": us // 1_000,
+                "m": side == "sell",
+            }
         case "kraken":
             body = [337, [[price, size, f"{us // 10**6}.{us % 10**6:06d}", side[0], "l", ""]], "trade", "XBT/USD"]
         case "deribit":
-            row = {"trade_seq": number, "trade_id": f"T{number}", "timestamp": us // 1_000, "price": price, "amount": size, "direction": side, "instrument_name": "BTC-PERPETUAL"}  # fmt: skip
-            body = {"jsonrpc": "2.0", "method": "subscription", "params": {"channel": "trades.BTC-PERPETUAL.raw", "data": [row]}}  # fmt: skip
+            row = {
+                "trade_seq": number,
+                "trade_id": f"T{number}",
+                "timestamp": us // 1_000,
+                "price": price,
+                "amount": size,
+                "direction": side,
+                "instrument_name": "BTC-PERPETUAL",
+            }
+            body = {
+                "jsonrpc": "2.0",
+                "method": "subscription",
+                "params": {"channel": "trades.BTC-PERPETUAL.raw", "data": [row]},
+            }
         case "bybit":
-            row = {"T": us // 1_000, "s": "BTCUSDT", "S": side.capitalize(), "v": size, "p": price, "L": "PlusTick", "i": f"{number:08x}-uuid"}  # fmt: skip
+            row = {
+                "T": us // 1_000,
+                "s": "BTCUSDT",
+                "S": side.capitalize(),
+                "v": size,
+                "p": price,
+                "L": "PlusTick",
+                "i": f"{number:08x}-uuid",
+            }
             body = {"topic": "publicTrade.BTCUSDT", "type": "snapshot", "ts": us // 1_000, "data": [row]}
         case _:
-            row = {"instId": "BTC-USDT", "tradeId": str(number), "px": price, "sz": size, "side": side, "ts": str(us // 1_000)}  # fmt: skip
+            row = {
+                "instId": "BTC-USDT",
+                "tradeId": str(number),
+                "px": price,
+                "sz": size,
+                "side": side,
+                "ts": str(us // 1_000),
+            }
             body = {"arg": {"channel": "trades-all", "instId": "BTC-USDT"}, "data": [row]}
     return json.dumps(body, separators=(",", ":")).encode()
 

@@ -78,7 +78,7 @@ def test_bars_of_all_sources_are_those_counted_by_hand(lake):
         build_candles(lake.store)
     assert_right(lake)
     known = sorted(us for lane in lanes for us in lane.known_us())
-    for at in known[:: len(known) // 6]:
+    for at in known[5 :: len(known) // 3]:
         assert_right(lake, utc(at))
 
 
@@ -163,5 +163,5 @@ def test_bars_of_the_venue_are_never_mixed_with_ours(lake):
 
 @pytest.mark.parametrize("interval", ["", "m", "0m", "1w", "7m", "1.5h", "-1m", "25h", "5M"])
 def test_intervals_that_are_none_or_do_not_divide_a_day_are_refused(interval):
-    with pytest.raises(ValueError, match="interval|divide"):
+    with pytest.raises(ValueError, match=r"interval|divide"):
         interval_us(interval)

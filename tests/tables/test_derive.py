@@ -14,6 +14,7 @@ import tidelake
 from tests.tables import lakes
 from tests.tables.lakes import START_US, Lane, Received
 from tidelake.errors import NotInLake
+from tidelake.raw.entry import Entry
 from tidelake.raw.store import Store
 from tidelake.tables import derive as derive_module
 from tidelake.tables.derive import derive_table
@@ -105,10 +106,10 @@ def test_dropped_tables_come_back_the_same(market, tmp_path):
     assert_frame_equal(before, lakes.standing_rows(market[0]))
 
 
-def arrive(source: Path, target: Path, entries: list, rng: random.Random) -> Store:
+def arrive(source: Path, target: Path, entries: list[Entry], rng: random.Random) -> Store:
     """Entries of each lane in their order, lanes shuffled into each other, derived now and then."""
     store = Store.open(target)
-    queues: dict[str, list] = {}
+    queues: dict[str, list[Entry]] = {}
     for entry in entries:
         queues.setdefault(entry.lane, []).append(entry)
     cuts = rng.randint(1, 5)

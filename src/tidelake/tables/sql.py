@@ -77,8 +77,15 @@ def query(store: Store, text: str, *, as_of: dt.datetime | None = None) -> pl.Da
         connection.execute("SET python_enable_replacements = false")  # names are tables, never variables of ours
         names = _views(connection, store, text, as_of)
         try:
-            return pl.DataFrame(connection.sql(text).pl())
+            answer = connection.sql(text)
+            if answer is None:
+                raise QueryError(
+                    f"{text.strip()!r} answers nothing: write a query such as SELECT * FROM trades LIMIT 5"
+                )
+            return pl.DataFrame(answer.pl())
         except duckdb.CatalogException as exc:
+            if not str(exc).startswith("Catalog Error: Table "):
+                raise QueryError(f"DuckDB refused the query: {exc}") from exc
             tables = ", ".join(names) or "none yet; run `tidelake derive` first"
             raise NotInLake(f"{_first_line(exc)}. Tables in this lake: {tables}", available=names) from exc
         except duckdb.Error as exc:

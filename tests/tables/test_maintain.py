@@ -1,0 +1,132 @@
+"""Upkeep merges files and loses no version, also while others write."""
+
+import datetime as dt
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from tests.tables import lakes
+from tests.tables.test_derive import utc
+from tidelake.errors import NotInLake
+from tidelake.raw.store import Store
+from tidelake.tables import maintain as maintain_module
+from tidelake.tables.delta import TableHandle, open_table
+from tidelake.tables.derive import derive_table
+from tidelake.tables.maintain import drop_tables, maintain, table_sizes
+from tidelake.tables.read import conflicts, stored
+from tidelake.tables.trades import TRADES
+
+
+@pytest.fixture
+def lanes() -> list[lakes.Lane]:
+    return lakes.make_lanes(30, ("coinbase", "kraken"), trades=8)
+
+
+@pytest.fixture
+def store(tmp_path, lanes) -> Store:
+    store = Store.open(tmp_path)
+    lakes.seal_all(store, lanes)
+    derive_table(store, TRADES, max_entries=2)
+    return store
+
+
+def versions(store: Store) -> pl.DataFrame:
+    return stored(store, TRADES).collect().sort("segment", "line", "item").select(TRADES.schema.names)
+
+
+def test_compaction_and_vacuum_keep_every_version_and_every_answer(store, lanes):
+    times = [utc(us) for us in sorted(us for lane in lanes for us in lane.known_us())[::6]]
+    before = versions(store), [lakes.standing_rows(store, as_of=at) for at in times], conflicts(store, TRADES)
+    (report,) = maintain(store, ["trades"])
+    assert (report.partitions, report.files_after, report.skipped) == (2, 2, 0)
+    assert report.files_before > 4
+    table = open_table(store, "trades")
+    assert table is not None
+    assert len(table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)) >= report.files_before
+    after = versions(store), [lakes.standing_rows(store, as_of=at) for at in times], conflicts(store, TRADES)
+    assert_frame_equal(after[0], before[0])
+    assert_frame_equal(after[2], before[2])
+    for found, expected in zip(after[1], before[1], strict=True):
+        assert_frame_equal(found, expected)
+
+
+def test_merged_files_are_sorted_by_symbol_and_time(store):
+    maintain(store, ["trades"])
+    for uri in open_table(store, "trades").file_uris():  # type: ignore[union-attr]
+        rows = pl.read_parquet(uri, hive_partitioning=False).select("symbol", "event_time")
+        assert rows.equals(rows.sort("symbol", "event_time"))
+
+
+def test_upkeep_keeps_the_marks_of_derive(store):
+    maintain(store)
+    assert derive_table(store, TRADES).entries == 0
+    assert maintain(store)[0].partitions == 0
+
+
+def test_dry_run_says_what_would_be_done_and_touches_nothing(store):
+    files = sorted(store.list("tables/"))
+    (report,) = maintain(store, ["trades"], dry_run=True)
+    assert report.partitions == 2
+    assert report.files_after == report.files_before
+    assert sorted(store.list("tables/")) == files
+
+
+def test_a_folder_that_a_derive_wrote_to_meanwhile_is_left_alone(store, tmp_path, lanes, monkeypatch):
+    late = lakes.Lane("coinbase.late.0", "coinbase", lanes[0].frames[:2], 9)
+    real = TableHandle.commit
+    raced = []
+
+    def commit(self, rows, done, *, replace=None):
+        if replace is not None and not raced:
+            raced.append(True)
+            lakes.seal_lane(store, late)
+            body = lakes.trade("coinbase", 999, lakes.START_US, "5")
+            lakes.seal_lane(
+                store, lakes.Lane("coinbase.late.1", "coinbase", (lakes.Received(lakes.START_US * 1_000, body),), 9)
+            )
+            derive_table(store, TRADES)
+        return real(self, rows, done, replace=replace)
+
+    monkeypatch.setattr(TableHandle, "commit", commit)
+    (report,) = maintain(store, ["trades"])
+    assert (report.skipped, report.partitions) == (1, 2)
+    other = Store.open(tmp_path / "other")
+    lakes.seal_all(other, [*lanes, late])
+    derive_table(other, TRADES)
+    found = lakes.standing_rows(store)
+    assert found.filter(trade_id="999").height == 1
+    assert_frame_equal(found.filter(pl.col("trade_id") != "999"), lakes.standing_rows(other))
+
+
+def test_large_folders_are_merged_symbol_by_symbol(store, monkeypatch):
+    before = versions(store)
+    monkeypatch.setattr(maintain_module, "ROWS_AT_ONCE", 1)
+    maintain(store, ["trades"])
+    assert_frame_equal(versions(store), before)
+
+
+def test_files_of_a_writer_at_work_are_never_due(store):
+    with pytest.raises(ValueError, match="hour"):
+        maintain(store, keep=dt.timedelta(minutes=59))
+    with pytest.raises(NotInLake):
+        maintain(store, ["trade"])
+
+
+def test_sizes_count_what_lies_there(store):
+    sizes = {row["table"]: row for row in table_sizes(store).to_dicts()}
+    assert sizes["trades"]["rows"] == versions(store).height
+    assert sizes["trades"]["files"] == len(list(store.list("tables/trades/source=coinbase"))) + len(
+        list(store.list("tables/trades/source=kraken"))
+    )
+    assert sizes["trades"]["bytes"] > 1_000
+
+
+def test_dropping_leaves_raw_and_other_tables_alone(store):
+    raw = sorted(store.list("raw/")) + sorted(store.list("ledger/"))
+    drop_tables(store, ["trades"])
+    assert sorted(store.list("raw/")) + sorted(store.list("ledger/")) == raw
+    assert not list(store.list("tables/trades"))
+    assert list(store.list("tables/quarantine/"))
+    drop_tables(store)
+    assert not list(store.list("tables/"))
