@@ -130,3 +130,39 @@ def test_commit_whose_acknowledgement_was_lost_is_not_made_twice(undisturbed, tm
         derive_table(store, TRADES, max_entries=4)
     derive_table(store, TRADES, max_entries=4)
     assert_equal_lakes(store, undisturbed)
+
+
+def hand_over_to_s3(undisturbed: Store, url: str) -> Store:
+    assert undisturbed.root is not None
+    store = Store.open(url)
+    for top in ("raw/", "ledger/"):
+        for key in undisturbed.list(top):
+            assert store.put_new(key, undisturbed.get(key))
+    return store
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_around_a_commit_on_s3_and_resumed_equals_an_undisturbed_run(
+    undisturbed, s3_lake_url, monkeypatch, point
+):
+    store = hand_over_to_s3(undisturbed, s3_lake_url)
+    monkeypatch.setenv("TIDELAKE_CRASH", f"{point}:4")
+    assert spawn(s3_lake_url, 2) == -signal.SIGKILL
+    monkeypatch.delenv("TIDELAKE_CRASH")
+    derive_table(store, TRADES, max_entries=3)
+    assert derive_table(store, TRADES).entries == 0
+    rows = lakes.standing_rows(store)
+    assert_frame_equal(rows, lakes.standing_rows(undisturbed))
+    assert_frame_equal(conflicts(store, TRADES), conflicts(undisturbed, TRADES))
+
+
+def test_two_processes_deriving_one_lake_on_s3_end_equal_to_one(undisturbed, s3_lake_url):
+    store = hand_over_to_s3(undisturbed, s3_lake_url)
+    children = [SPAWN.Process(target=derive_some, args=(s3_lake_url, 3)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(120)
+    assert [child.exitcode for child in children] == [0, 0]
+    assert_frame_equal(lakes.standing_rows(store), lakes.standing_rows(undisturbed))
+    assert stored(store, TRADES).select("segment", "line", "item").collect().is_unique().all()

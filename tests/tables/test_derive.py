@@ -328,3 +328,25 @@ def test_derive_on_s3_is_exactly_once_and_reads_as_of(s3_lake_url, tmp_path):
     known = sorted(us for lane in lanes for us in lane.known_us())
     for at in (known[len(known) // 3], known[-2]):
         assert_frame_equal(lakes.standing_rows(store, as_of=utc(at)), lakes.standing_rows(local, as_of=utc(at)))
+
+
+def test_frames_with_white_space_around_or_within_their_json_are_read(tmp_path):
+    store = Store.open(tmp_path)
+    body = lakes.trade("coinbase", 1, START_US, "7")
+    wide = json.dumps(json.loads(lakes.trade("coinbase", 2, START_US, "8")), indent=2).encode()
+    flat = json.dumps(json.loads(lakes.trade("kraken", 3, START_US, "9")), indent=1).encode()
+    lakes.seal_lane(store, lane_of((START_US, body + b"\n"), (START_US, wide)))
+    lakes.seal_lane(store, lane_of((START_US, b" " + flat), name="kraken.capture.0", source="kraken"))
+    report = derive_table(store, TRADES)
+    assert (report.rows_added, report.rejected) == (3, 0)
+    assert sorted(int(price) for price in lakes.standing_rows(store)["price"]) == [7, 8, 9]
+
+
+def test_a_line_that_two_mappings_refuse_is_filed_once(tmp_path):
+    store = Store.open(tmp_path)
+    bodies = [b"[1]", b'{"topic":5,"data":[', b'"trade"', lakes.trade("bybit", 1, START_US, "7")]
+    frames = [(START_US + n, body) for n, body in enumerate(bodies)]
+    lakes.seal_lane(store, lane_of(*frames, name="bybit.capture.0", source="bybit"))
+    report = derive_table(store, TRADES)
+    assert (report.rows_added, report.rejected) == (1, 3)
+    assert quarantined(store)["line"].to_list() == [0, 1, 2]

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import numpy as np
@@ -102,15 +102,30 @@ def _complete(table: Table, rows: pa.Table, lines: SegmentLines, segment: str, m
 
 
 def _read_slowly(
-    mapping: Mapping, table: Table, venue: Venue, lines: SegmentLines, chosen: NDArray[np.int64], context: Context
+    mapping: Mapping,
+    table: Table,
+    venue: Venue,
+    lines: SegmentLines,
+    chosen: NDArray[np.int64],
+    noting: NDArray[np.int64],
+    context: Context,
 ) -> tuple[list[tuple[int, int, Row]], list[Rejected]]:
+    """Rows of the chosen lines; each is read with the context as it stands there, moved on by the noting lines."""
     rows: list[tuple[int, int, Row]] = []
     rejected: list[Rejected] = []
     spec = mapping.spec
-    for line in chosen.tolist():
+    context = dict(context)
+    both = np.union1d(chosen, noting)
+    for line, notes, wanted in zip(
+        both.tolist(), np.isin(both, noting).tolist(), np.isin(both, chosen).tolist(), strict=True
+    ):
         frame = decode_line(lines.lines[line].as_py())
-        if frame.kind != spec.kind or spec.request not in frame.request:
+        if notes and venue.note_context is not None:
+            venue.note_context(frame, context)
+        if not wanted or frame.kind != spec.kind or spec.request not in frame.request:
             continue
+        if frame.payload != (bare := frame.payload.strip()):  # venues look at the first byte
+            frame = replace(frame, payload=bare)
         for found in read_frame(mapping, table, venue, frame, line, context):
             if isinstance(found, Rejected):
                 rejected.append(found)
@@ -126,6 +141,7 @@ def _read_mapping(
     lines: SegmentLines,
     wrapped: NDArray[np.int64],
     torn: NDArray[np.int64],
+    noting: NDArray[np.int64],
     segment: str,
     context: Context,
 ) -> Decoded:
@@ -135,11 +151,12 @@ def _read_mapping(
     chosen = chosen[in_validity(mapping, lines.recv_ns[chosen])]
     wrapped = wrapped[in_validity(mapping, lines.recv_ns[wrapped])]
     if mapping.spec.flatten:
-        slow, rejected = _read_slowly(mapping, table, venue, lines, np.union1d(chosen, wrapped), context)
+        slow, rejected = _read_slowly(mapping, table, venue, lines, np.union1d(chosen, wrapped), noting, context)
         rows = _from_rows(table, slow)
     else:
         found = read_columns(mapping, table, venue, lines, chosen)
-        slow, rejected = _read_slowly(mapping, table, venue, lines, np.union1d(found.refused, wrapped), context)
+        refused = np.union1d(found.refused, wrapped)
+        slow, rejected = _read_slowly(mapping, table, venue, lines, refused, noting[:0], context)
         rows = found.rows
         if slow:
             rows = pa.concat_tables([rows, _from_rows(table, slow)]).sort_by(
@@ -180,11 +197,12 @@ def _unwrap(table: Table, lines: SegmentLines) -> tuple[NDArray[np.int64], list[
     return np.setdiff1d(np.array(wrapped, dtype=np.int64), bad), rejected
 
 
-def _note_contexts(venue: Venue, lines: SegmentLines, context: Context) -> None:
+def _noting(venue: Venue, lines: SegmentLines, wrapped: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Lines that the venue's `note_context` reads; a payload in base64 shows no token, so it is asked for each."""
     if venue.note_context is None:
-        return
-    for line in lines.holding((venue.context_token,) if venue.context_token else ()).tolist():
-        venue.note_context(decode_line(lines.lines[line].as_py()), context)
+        return np.empty(0, dtype=np.int64)
+    held = lines.holding((venue.context_token,) if venue.context_token else ())
+    return np.union1d(held, wrapped).astype(np.int64)
 
 
 def decode(
@@ -207,10 +225,15 @@ def decode(
     """
     venue = find_venue(source)
     wanted = [m for m in mappings or load_mappings() if m.source == source and m.spec.table == table.name]
-    _note_contexts(venue, lines, context)
-    wrapped, rejected = _unwrap(table, lines) if wanted else (np.empty(0, dtype=np.int64), [])
+    asked = bool(wanted) or venue.note_context is not None
+    wrapped, rejected = _unwrap(table, lines) if asked else (np.empty(0, dtype=np.int64), [])
+    rejected = rejected if wanted else []
+    noting = _noting(venue, lines, wrapped)
     torn = np.array([r.line for r in rejected], dtype=np.int64)
-    parts = [_read_mapping(m, table, venue, lines, wrapped, torn, segment, context) for m in wanted]
+    parts = [_read_mapping(m, table, venue, lines, wrapped, torn, noting, segment, context) for m in wanted]
+    for line in noting.tolist():
+        if venue.note_context is not None:
+            venue.note_context(decode_line(lines.lines[line].as_py()), context)
     rows = pa.concat_tables([table.schema.empty_table(), *(p.rows for p in parts if len(p.rows))])
     if len([p for p in parts if len(p.rows)]) > 1:
         rows = rows.sort_by(ROW_ORDER)
@@ -222,15 +245,15 @@ def decode(
 def page_rows(
     source: str, frame: Frame, mappings: Iterable[Mapping] | None = None
 ) -> list[tuple[int | None, int, str]]:
-    """(trade_seq, event time in ns, trade_id) of each trade on a page, in the page's order.
+    """(trade_seq, event time in ns, trade_id) of each trade on a page that can be read, in the page's order.
 
     Raises:
-        ValueError: The page is no JSON, or a row on it cannot be read.
+        ValueError: The page is no JSON, or none of its rows can be read.
     """
     placed = Frame(0, frame.recv_ns, frame.mono_ns, frame.kind, frame.payload, frame.request, frame.feed, frame.symbol)
     lines = split(encode_line(placed), first_n=0, known_before_ns=0)
     found = decode(TABLES["trades"], source, lines, "", {}, mappings)
-    if found.rejected:
+    if found.rejected and not len(found.rows):
         raise ValueError(found.rejected[0].reason)
     times = found.rows["event_time"].cast(pa.int64()).to_pylist()
     return [
