@@ -28,6 +28,7 @@ from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, Tr
 PAGE = 1_000
 CANDLES = 720
 MINUTES = (("1m", "1"), ("5m", "5"), ("15m", "15"), ("1h", "60"), ("1d", "1440"))
+TRADE = ("price", "size", "time", "side", "order_type", "misc", "trade_id")
 OURS = {"XBT": "BTC", "XDG": "DOGE"}
 THEIRS = {ours: theirs for theirs, ours in OURS.items()}
 OLD_COINS = ("ETC", "ETH", "ICN", "LTC", "MLN", "REP", "XBT", "XDG", "XLM", "XMR", "XRP", "ZEC")
@@ -115,9 +116,9 @@ def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
     return Request(f"/0/public/OHLC?pair={symbol}&interval={dict(MINUTES)[interval]}{begin}")
 
 
-def _trade(pair: str, row: list[object], trade_id: object = None) -> Record:
-    price, size, time, side = row[:4]
-    return {"symbol": pair, "price": price, "size": size, "time": time, "side": side, "trade_id": trade_id}
+def _trade(pair: str, row: object) -> Record:
+    """A row cut short keeps what it has, so that it alone is refused, by the column that is missing."""
+    return {"symbol": pair, **dict(zip(TRADE, row if isinstance(row, list) else (), strict=False))}
 
 
 def trades_v1(frame: Frame, _: Context) -> Iterable[Record]:
@@ -135,7 +136,7 @@ def trades_page(frame: Frame, _: Context) -> Iterable[Record]:
     for pair, rows in decode(frame.payload)["result"].items():
         if pair != "last":
             for row in rows:
-                yield _trade(pair, row, row[6])
+                yield _trade(pair, row)
 
 
 def candles(frame: Frame, _: Context) -> Iterable[Record]:
