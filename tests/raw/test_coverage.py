@@ -199,6 +199,17 @@ def test_latest_wanted_period_gives_the_watermark():
     assert [(gap.first, gap.last) for gap in holes(stream)] == [(21, 24)]
 
 
+def test_period_with_an_end_is_a_gap_after_its_last_run_until_that_is_reached():
+    pages = entry(wanted(10, 95), spans=[(1, 8)])
+    [gap] = holes(one(pages))
+    assert (gap.first, gap.last, gap.first_ns, gap.last_ns, gap.rule) == (9, 0, 80, 94, "end-not-reached")
+    assert not holes(one(pages, entry(Note("reached", last=8, until_ns=95))))
+    assert not holes(one(pages, entry(spans=[(9, 10)])))
+    assert not holes(one(entry(wanted(10), spans=[(1, 8)])))
+    [gap] = holes(one(entry(wanted(1, 20), spans=[(1, 8)], axis="event_time")))
+    assert (gap.first, gap.last) == (9, 19)
+
+
 def test_streams_are_kept_apart_and_in_order():
     claims = [
         Claim("trades", symbol, "trade_seq", "rest", 1, (Span(n, n, n, n),)) for n, symbol in ((3, "B"), (1, "A"))
@@ -220,6 +231,7 @@ noted = st.one_of(
     st.builds(
         lambda first, back: Note("reached", first=first, since_ns=first * 10 - back), numbers, st.integers(0, 60)
     ),
+    st.builds(lambda last, on: Note("reached", last=last, until_ns=last * 10 + on), numbers, st.integers(0, 60)),
 )
 parts = st.lists(
     st.tuples(st.lists(ranges, max_size=3), st.lists(noted, max_size=3), st.sampled_from("abc")), min_size=1, max_size=6
@@ -245,8 +257,12 @@ def reaches_back_to(run: list[int], notes: list[Note]) -> int:
     return min([n.since_ns for n in notes if n.note == "reached" and n.first in run], default=HORIZON)
 
 
+def with_an_end(asked: set[int]) -> set[int]:
+    return {t for block in blocks(asked) if block[-1] != HORIZON - 1 for t in block}
+
+
 def marks(number: int, notes: list[Note]) -> tuple[str, bool]:
-    names = {note.note for note in notes if note.first <= number <= note.last}
+    names = {note.note for note in notes if note.note != "reached" and note.first <= number <= note.last}
     return ("SUSPECT", False) if "absent" in names else ("GAP", "unreachable" in names)
 
 
@@ -272,7 +288,13 @@ def naive_numbered(have: set[int], notes: list[Note], heard: list[range]) -> tup
         if watermark is None and latest and run[-1] * 10 >= latest[0] and min(run[0] * 10, back) <= latest[-1]:
             open_before = any(hole[3] == "GAP" and not hole[4] and hole[1] >= latest[0] for hole in before)
             watermark = HIGHEST if open_before else run[-1]
-    if not runs:
+    if runs:
+        on = max((n.until_ns for n in notes if n.note == "reached" and n.last in runs[-1]), default=-HORIZON)
+        start = max(runs[-1][-1] * 10, on)
+        for piece in blocks({t for t in with_an_end(asked) if t >= start}):
+            low = runs[-1][-1] + 1 if piece[0] == start else LOWEST
+            found |= {(n, piece[0], piece[-1], *marks(n, notes)) for n in range(low, HIGHEST + 1)}
+    else:
         found = {(n, p[0], p[-1], *marks(n, notes)) for p in blocks(asked) for n in range(LOWEST, HIGHEST + 1)}
     return found, None if watermark == HIGHEST else watermark
 
@@ -318,7 +340,8 @@ def test_unnumbered_coverage_equals_the_sets_of_times(spans, asked, reached):
     have = {t for first, last in spans for t in range(first, last + 1)}
     known = have | {t for note in back for t in range(note.since_ns, note.first)}
     gaps = {t for hole in holes(stream) for t in range(hole.first, (hole.last or HORIZON - 1) + 1)}
-    assert gaps == {t for t in times_of(asked) if t not in known and t < max(have, default=HORIZON)}
+    ended = with_an_end(times_of(asked))
+    assert gaps == {t for t in times_of(asked) - known if t < max(have, default=HORIZON) or t in ended}
     present = {t for run in stream.intervals if run.state == "UNPROVABLE" for t in range(run.first, run.last + 1)}
     assert have <= present <= known
     assert (stream.watermark is None) or (stream.watermark in have and not gaps & {stream.watermark})

@@ -152,7 +152,7 @@ def _trades_per_ns(covered: StreamCoverage | None) -> float | None:
 async def _backfill_one(
     session: Session, venue: Venue, symbol: str, parts: Sequence[Period], turns: asyncio.Semaphore
 ) -> Outcome:
-    since_ns, until_ns = parts[0][0], parts[-1][1]
+    since_ns, until_ns = parts[0][0], min(parts[-1][1], session.settings.clock())
     async with TradeStream(session, venue, symbol) as stream:
         stream.learn(stream.covered, give_up=True)
         wanted = stream.covered.wanted if stream.covered else ()
@@ -171,6 +171,7 @@ async def _fetch(stream: TradeStream, parts: Sequence[Period], turns: asyncio.Se
     async def one(since_ns: int, until_ns: int) -> None:
         async with turns:
             await walk.fill(since_ns, until_ns, now_ns)
+            walk.state_end(min(until_ns, now_ns))
 
     try:
         async with asyncio.TaskGroup() as group:

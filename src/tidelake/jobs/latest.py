@@ -16,6 +16,7 @@ async def take_latest(stream: TradeStream, since_ns: int) -> None:
     rows = await _some(stream)
     limit = int(parse_qs(urlsplit(request.path).query).get("limit", ["0"])[0])
     first_ns = min(ns for _, ns, _ in rows)
+    stream.note("reached", last=max(ns for _, ns, _ in rows), until_ns=stream.session.settings.clock())
     reached_ns = stream.covered.resume_ns if stream.covered else None
     start_ns = max(since_ns, (reached_ns or 0) + 1)
     if first_ns < start_ns:

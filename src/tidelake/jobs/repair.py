@@ -123,6 +123,9 @@ async def _fetch(stream: TradeStream, missing: Sequence[Interval]) -> None:
         if hole.last and stream.pager.order == "backward":
             await walk.down(hole.last + 1, since_ns=hole.first_ns, floor=hole.first - 1)
         elif hole.first and stream.pager.order == "forward":
-            await walk.up(hole.first - 1, until_ns=hole.last_ns + 2 if hole.last_ns else now_ns, ceiling=hole.last + 1)
+            until_ns = hole.last_ns + 2 if hole.last_ns else now_ns
+            await walk.up(hole.first - 1, until_ns=until_ns, ceiling=hole.last + 1 if hole.last else 0)
         else:
             await walk.fill(hole.first_ns, hole.last_ns + 1 if hole.last_ns else now_ns, now_ns)
+        if hole.rule == "end-not-reached":
+            walk.state_end(hole.last_ns + 1)

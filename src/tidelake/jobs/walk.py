@@ -60,6 +60,12 @@ class Walk:
         else:
             await self.down((await self.newest())[-1][0], since_ns=0, floor=resume)
 
+    def state_end(self, until_ns: int) -> None:
+        """After a fill: where the newest trade known is older than the time, the venue has none in between."""
+        newest = self.extent.runs[-1] if self.extent.runs else None
+        if newest is not None and newest.last_ns < until_ns:
+            self.stream.note("reached", last=newest.last, until_ns=until_ns)
+
     async def newest(self) -> Seqs:
         """The newest page in order; asked for again while it is empty."""
         return await self._some(self.pager.newest(self.stream.name))

@@ -2,7 +2,7 @@
 
 Pure: ledger entries in, intervals out. A stream is (source, feed, symbol) on one axis: trade numbers, or event time
 where the venue does not number. The claims of all lanes count together, so a hole that any of them fills is closed.
-Nothing is said of what lies after the last run, nor of time that nobody asked for.
+Nothing is said of time that nobody asked for, nor of what lies after the last run where the end was left open.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ class Interval(msgspec.Struct, frozen=True):
         state: VALID proven complete, GAP missing, SUSPECT missing at the venue as well, UNPROVABLE present, and the
             venue offers nothing to prove completeness by.
         rule: Why: "consecutive-ids", "unnumbered", "ids-missing", "time-missing", "start-not-reached",
-            "absent-at-venue".
+            "end-not-reached", "absent-at-venue".
         out_of_reach: A GAP that the venue no longer answers.
         count: How many numbers lie in it; 0 where that is not known.
     """
@@ -90,6 +90,7 @@ class _Run:
     first_ns: int
     last_ns: int
     from_ns: int  # complete back to here; before first_ns where the venue had nothing older
+    to_ns: int = 0  # complete up to here, exclusive, where the venue had nothing newer; 0 where that is not known
 
     def missing_until(self, axis: Axis) -> int:
         """One past the last event time at which something right before the run may be missing."""
@@ -225,10 +226,11 @@ def _runs(stream: _Stream) -> list[_Run]:
             runs.append(_Run(span.first, span.last, span.first_ns, span.last_ns, span.first_ns))
     slack = 1 - step  # a page covers the times after its first trade's, of which it may hold only some
     for note in stream.notes:
-        if note.note == "reached":
-            for run in runs:
-                if run.first - slack <= note.first <= run.last:
-                    run.from_ns = min(run.from_ns, note.since_ns)
+        for run in runs if note.note == "reached" else ():
+            if note.first and run.first - slack <= note.first <= run.last:
+                run.from_ns = min(run.from_ns, note.since_ns)
+            if note.last and run.first <= note.last - slack <= run.last:
+                run.to_ns = max(run.to_ns, note.until_ns)
     return runs if stream.axis == "trade_seq" else _joined(runs)
 
 
@@ -238,13 +240,13 @@ def _joined(runs: list[_Run]) -> list[_Run]:
     for run in runs:
         while joined and run.from_ns < run.first and run.from_ns <= joined[-1].last + 1:
             left = joined.pop()
-            run = _Run(left.first, run.last, left.first_ns, run.last_ns, min(left.from_ns, run.from_ns))
+            run = _Run(left.first, run.last, left.first_ns, run.last_ns, min(left.from_ns, run.from_ns), run.to_ns)
         joined.append(run)
     return joined
 
 
 def _holes_before(runs: list[_Run], stream: _Stream) -> Iterator[list[_Hole]]:
-    """The holes before each run, and at last those after the last one: none, or all where there is no run."""
+    """The holes before each run, and at last those after the last one, or all where there is no run."""
     asked = _merged(stream.asked)
     if not runs:
         yield [_open_hole(stream.axis, period) for period in asked]
@@ -252,7 +254,7 @@ def _holes_before(runs: list[_Run], stream: _Stream) -> Iterator[list[_Hole]]:
     yield _holes_at_start(runs[0], stream.axis, asked)
     for left, right in pairwise(runs):
         yield _holes_between(left, right, stream, asked)
-    yield []
+    yield _holes_at_end(runs[-1], stream.axis, asked)
 
 
 def _open_hole(axis: Axis, period: _Range) -> _Hole:
@@ -267,6 +269,17 @@ def _holes_at_start(run: _Run, axis: Axis, asked: list[_Range]) -> list[_Hole]:
     if found and axis == "trade_seq" and found[-1].until_ns == run.missing_until(axis):
         found[-1].last = run.first - 1
     return found
+
+
+def _holes_at_end(run: _Run, axis: Axis, asked: list[_Range]) -> list[_Hole]:
+    """What is missing after the last run of a period that has an end."""
+    numbered = axis == "trade_seq"
+    start = max(run.last_ns if numbered else run.last + 1, run.to_ns)
+    pieces = _overlap((start, HORIZON_NS), [period for period in asked if period[1] != HORIZON_NS])
+    if not numbered:
+        return [_Hole(since, end - 1, since, end, rule="end-not-reached") for since, end in pieces]
+    first = run.last + 1
+    return [_Hole(first if piece[0] == start else None, None, *piece, rule="end-not-reached") for piece in pieces]
 
 
 def _holes_between(left: _Run, right: _Run, stream: _Stream, asked: list[_Range]) -> list[_Hole]:
