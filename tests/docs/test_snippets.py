@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,8 @@ from tidelake.sim.recordings import write_cryptofeed
 from tidelake.tables.mapping import load_mappings
 from tidelake.tables.quarantine import SCHEMA as QUARANTINE
 from tidelake.tables.registry import TABLES
+from tidelake.venues import registry
+from tidelake.venues.registry import venues
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -53,7 +56,9 @@ def test_readme_shows_commands_and_python():
 
 
 @pytest.mark.parametrize("block", snippets(ROOT / "docs" / "add-a-venue.md", "yaml"))
-def test_mapping_of_the_guide_is_valid(block, tmp_path):
+def test_mapping_of_the_guide_is_valid(block, tmp_path, monkeypatch):
+    venue = replace(venues()["coinbase"], source="example")
+    monkeypatch.setattr(registry, "venues", lambda: venues() | {"example": venue})
     (tmp_path / "example.yaml").write_text(block)
     found = [mapping for mapping in load_mappings(tmp_path) if mapping.source == "example"]
     assert len(found) == len(yaml.safe_load(block)["mappings"]) > 0
