@@ -1,0 +1,154 @@
+"""One HTML page about a lake: prices, coverage, what is in it, what the words mean. It loads nothing."""
+
+import datetime as dt
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import plotly.graph_objects as go
+import polars as pl
+from plotly.offline import get_plotlyjs
+
+from tidelake.client import Lake
+from tidelake.demo.charts import STATES, coverage_figure, price_figure, strips
+from tidelake.demo.prices import choose_prices
+from tidelake.raw.coverage import StreamCoverage
+
+TEMPLATE = Path(__file__).with_name("page.html")
+MEANINGS = {
+    "VALID": "Proven complete: the venue numbers its trades, and every number of the run is here.",
+    "UNPROVABLE": "Trades are here, but the venue numbers nothing that could prove that none is missing.",
+    "SUSPECT": "The venue shows the trades on both sides and, asked again, says that it has none between.",
+    "GAP": "Missing: it was asked for or is meant to be heard, and it is not here.",
+}
+
+
+@dataclass(frozen=True)
+class PageFacts:
+    """What the page says beside its charts.
+
+    Attributes:
+        title: Names the input.
+        origin: Where the numbers come from, in one clause.
+        after: Coverage as it is.
+        before: Coverage before a repair; empty where there was none.
+        asset: Base asset of the price chart; by default the one that most venues were heard on at the same time.
+        proofs: What was checked, one sentence each.
+    """
+
+    title: str
+    origin: str
+    after: Sequence[StreamCoverage]
+    before: Sequence[StreamCoverage] = ()
+    asset: str = ""
+    proofs: Sequence[str] = field(default=())
+
+
+def write_page(path: Path, lake: Lake, facts: PageFacts) -> int:
+    """Write the page; gives its size in bytes."""
+    prices = choose_prices(lake, facts.asset)
+    found = strips(facts.before, facts.after)
+    contents = _contents(lake)
+    missing = sum(each.state in ("GAP", "SUSPECT") for s in facts.before for each in s.intervals)
+    left = sum(each.state in ("GAP", "SUSPECT") for s in facts.after for each in s.intervals)
+    if prices.asset:
+        title = f"{prices.asset} at {len(prices.streams)} venues"
+        note = (
+            f"Last price of each {prices.stretch}. Quotes differ (USD, USDT), so the lines do too; below, the distance "
+            "of each venue from the median of all, in basis points (hundredths of a percent)."
+        )
+    else:
+        title = "The busiest stream of each venue"
+        note = (
+            f"Last price of each {prices.stretch}, in the quote currency, event time in UTC. Each venue was heard at "
+            "another time or on other assets, so each has a panel of its own."
+        )
+    text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        plotly=get_plotlyjs(),
+        title=html.escape(facts.title),
+        origin=html.escape(facts.origin),
+        made=f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
+        lake=html.escape(lake.store.url),
+        cards=_cards(contents, facts.after, missing, left),
+        price_title=html.escape(title),
+        price_note=html.escape(note),
+        prices=_figure(price_figure(prices), "prices"),
+        coverage=_figure(coverage_figure(found), "coverage"),
+        coverage_note=_coverage_note(found, facts.after),
+        meanings="".join(_meaning(state) for state in STATES),
+        contents=_table(contents.iter_rows(named=True), contents.columns),
+        proofs="".join(f"<li>{html.escape(proof)}</li>" for proof in facts.proofs),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path.stat().st_size
+
+
+def _figure(figure: go.Figure, name: str) -> str:
+    config = {"displaylogo": False, "responsive": True, "displayModeBar": False}
+    return str(figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config))
+
+
+def _coverage_note(found: Sequence[object], after: Sequence[StreamCoverage]) -> str:
+    streams = [stream for stream in after if stream.feed.endswith("trades")]
+    if len(streams) > len(found):
+        return (
+            f"The {len(found)} busiest of {len(streams)} streams of trades; <code>tidelake coverage</code> lists all."
+        )
+    return "Every stream of trades, from the ledger alone: no table is needed to know what is missing."
+
+
+def _contents(lake: Lake) -> pl.DataFrame:
+    """Trades per stream, with their extent."""
+    at = pl.col("event_time")
+    return (
+        lake.scan("trades")
+        .group_by("source", "symbol", "grain")
+        .agg(
+            trades=pl.len(),
+            first_utc=at.min().dt.strftime("%Y-%m-%d %H:%M:%S"),
+            last_utc=at.max().dt.strftime("%Y-%m-%d %H:%M:%S"),
+            lowest_price=pl.col("price").min().cast(pl.Float64),
+            highest_price=pl.col("price").max().cast(pl.Float64),
+            transport=pl.col("transport").unique().sort().str.join(", "),
+        )
+        .sort("source", "symbol", "grain")
+        .collect()
+    )
+
+
+def _cards(contents: pl.DataFrame, after: Sequence[StreamCoverage], missing: int, left: int) -> str:
+    valid = sum(1 for s in after if s.intervals and all(i.state == "VALID" for i in s.intervals))
+    cards = [
+        (f"{contents['trades'].sum():,}", "trades in one table"),
+        (f"{contents['source'].n_unique()}", "venues"),
+        (f"{contents.height}", "streams of trades"),
+        (f"{valid}", "streams proven complete"),
+        (f"{left}", f"holes left, of {missing} that were found" if missing else "holes"),
+    ]
+    return "".join(f"<div class='card'><b>{value}</b><span>{html.escape(name)}</span></div>" for value, name in cards)
+
+
+def _meaning(state: str) -> str:
+    colour, pattern = STATES[state]
+    kind = {"": "plain", ".": "dots", "/": "stripes", "x": "crossed"}[pattern]
+    return (
+        f"<tr><td><i class='swatch {kind}' style='background-color:{colour}'></i></td><th>{state}</th>"
+        f"<td>{html.escape(MEANINGS[state])}</td></tr>"
+    )
+
+
+def _table(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
+    head = "".join(f"<th>{html.escape(name.replace('_', ' '))}</th>" for name in columns)
+    body = "".join("<tr>" + "".join(map(_cell, row.values())) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, (int, float)):
+        text = f"{value:,}" if isinstance(value, int) else f"{value:,.8g}" if value < 1e4 else f"{value:,.2f}"
+        return f"<td class='number'>{text}</td>"
+    return f"<td>{html.escape(str(value))}</td>"
