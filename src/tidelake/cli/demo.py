@@ -24,7 +24,8 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Folder of the demo's lake; made anew.")] = Path("demo-lake"),
     page: Annotated[Path, typer.Option(help="HTML page with the chart.")] = Path("demo.html"),
     recordings: Annotated[
-        Path | None, typer.Option(help="Folder with cryptofeed recordings, to show the same on real frames.")
+        Path | None,
+        typer.Option(help="Folder with recordings (cryptofeed, hftbacktest), to show the same on real frames."),
     ] = None,
 ) -> None:
     """Show the whole path, offline.

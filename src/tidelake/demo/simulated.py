@@ -59,6 +59,7 @@ class Simulated:
             f"Six simulated exchanges listen on {self.server.url} and speak the wire formats of the real ones.",
             f"Tidelake asks all of them at once for two products each, from {self.since:%H:%M:%S} UTC on (45 minutes).",
             "They refuse (429), fail (5xx) and cut answers short on purpose. Every whole answer is kept verbatim.",
+            "This takes some ten seconds; the first run after an installation also compiles a few loops.",
         )
         started = time.monotonic()
         reports = asyncio.run(self._fetch_all())
