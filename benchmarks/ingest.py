@@ -78,6 +78,7 @@ def run(work: Path, *, quick: bool) -> list[Figure]:
         lake = work / "ingest-lake"
         shutil.rmtree(lake, ignore_errors=True)
         trades, pages, wall, cpu = _measure(source, symbol, lake, wanted)
+        raw = [path.stat().st_size for path in (lake / "raw").rglob("*.zst")]
         shutil.rmtree(lake)
         hour = trades / wall * 3600
         figures.append(
@@ -85,8 +86,10 @@ def run(work: Path, *, quick: bool) -> list[Figure]:
                 "ingest", f"trades by REST an hour and worker, {source}", hour, "trades", "its limit allows",
                 _allowed(source, symbol, page), None, f"{GOAL:,}", judge(hour >= GOAL),
                 f"{trades:,} simulated trades in {pages} pages, venue in another process",
-                f"{wall / pages * 1e3:.1f} ms a page on the wall, {cpu / pages * 1e3:.1f} ms of processor",
-                {"trades": trades, "pages": pages, "seconds": wall, "cpu_s": cpu},
+                f"{wall / pages * 1e3:.1f} ms a page on the wall, {cpu / pages * 1e3:.1f} ms of processor; "
+                f"{len(raw)} segments, {sum(raw) / trades:.1f} bytes a trade in raw",
+                {"trades": trades, "pages": pages, "seconds": wall, "cpu_s": cpu, "raw_bytes": sum(raw),
+                 "segments": len(raw)},
             )
         )  # fmt: skip
     return figures

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.report import Figure, judge
@@ -17,7 +18,7 @@ def _python(*arguments: str) -> None:
 
 
 def run(work: Path, *, quick: bool) -> list[Figure]:
-    works = {
+    works: dict[str, Callable[[], None]] = {
         "bare": lambda: _python("-c", "pass"),
         "import": lambda: _python("-c", "import tidelake"),
         "polars": lambda: _python("-c", "import polars"),
