@@ -51,8 +51,8 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
     """A statement of the writer about a stream, kept in the lane as a frame of kind "note".
 
     "wanted": the event times since_ns <= t < until_ns are asked for (until_ns 0: open end); holes inside count.
-    "reached": the run that starts at `first` is complete back to `since_ns`; the venue has nothing older in between. Or,
-        with `last`: the run that ends there is complete up to `until_ns`; the venue has nothing newer in between.
+    "reached": the run that starts at `first` is complete back to `since_ns`: the venue has nothing older in between;
+        or, with `last`, the run that ends there is complete up to `until_ns`: the venue has nothing newer.
     "unreachable": `first` to `last` (0: open) were asked for and are past what the venue still answers.
     "absent": the venue answered with the neighbours of `first` to `last` and without them.
     """

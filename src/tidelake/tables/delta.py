@@ -113,7 +113,7 @@ def open_or_create(store: Store, name: str, schema: pa.Schema, partition_by: tup
             mode="ignore",
             partition_by=list(partition_by),
             storage_options=store.storage_options(),
-            configuration={"delta.checkpointInterval": "100"},
+            configuration={"delta.checkpointInterval": "20"},
         )
         table = DeltaTable(store.table_uri(name), storage_options=store.storage_options())
     return TableHandle(table, partition_by)

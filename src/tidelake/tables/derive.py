@@ -158,17 +158,12 @@ def _commit_contested(store: Store, table: Table, keys: pl.DataFrame) -> None:
     schema = pa.schema([table.schema.field(name) for name in table.key])
     for _ in range(ATTEMPTS):
         try:
-            handle = open_or_create(store, contested_name(table), schema, ())
+            handle = open_or_create(store, table.contested, schema, ())
             handle.commit(keys.to_arrow().cast(schema), {})
         except TableMoved:
             continue
         return
-    raise TableMoved(f"{contested_name(table)} was taken by others {ATTEMPTS} times in a row")
-
-
-def contested_name(table: Table) -> str:
-    """Name of the Delta table that lists the keys of `table` with more than one stored version."""
-    return f"{table.name}_contested"
+    raise TableMoved(f"{table.contested} was taken by others {ATTEMPTS} times in a row")
 
 
 def _store_batch(store: Store, table: Table, handle: TableHandle, batch: list[_Read]) -> Derived:

@@ -67,9 +67,8 @@ def stored_rows(store: Store, handle: TableHandle, table: Table, batch: pl.DataF
         storage_options=store.storage_options(),
     )
     keys = batch.select(table.key).unique()
-    return (
-        stored.select(needed)
-        .join(keys.lazy(), on=list(table.key), how="semi")
-        .cast({name: batch.schema[name] for name in needed})
-        .collect()
-    )
+    met = stored.select(table.key).join(keys.lazy(), on=list(table.key), how="semi").unique().collect()
+    if met.is_empty():  # as a rule: the other columns are not read
+        return batch.select(needed).clear()
+    found = stored.select(needed).join(met.lazy(), on=list(table.key), how="semi")
+    return found.cast({name: batch.schema[name] for name in needed}).collect()

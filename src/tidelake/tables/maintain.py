@@ -14,7 +14,6 @@ import pyarrow as pa
 from tidelake.errors import TableMoved
 from tidelake.raw.store import Store
 from tidelake.tables.delta import TableHandle, open_or_create, open_table
-from tidelake.tables.derive import contested_name
 from tidelake.tables.quarantine import NAME as QUARANTINE
 from tidelake.tables.registry import TABLES, table
 from tidelake.tables.schema import Table
@@ -122,7 +121,7 @@ def drop_tables(store: Store, tables: Sequence[str] = ()) -> None:
     and rows together, or none.
     """
     for name in [table(name).name for name in tables] or [*TABLES, QUARANTINE]:
-        for folder in (name, contested_name(TABLES[name])) if name in TABLES else (name,):
+        for folder in (name, TABLES[name].contested) if name in TABLES else (name,):
             for key in sorted(store.list(f"tables/{folder}/"), key=_drop_order, reverse=True):
                 store.delete(key)
 
@@ -135,7 +134,7 @@ def _drop_order(key: str) -> tuple[bool, bool, str]:
 def table_sizes(store: Store) -> pl.DataFrame:
     """Name, rows, files, bytes and commits of each table that exists, stored versions included."""
     listed = []
-    for name in [*TABLES, QUARANTINE, "ledger", *(contested_name(t) for t in TABLES.values())]:
+    for name in [*TABLES, QUARANTINE, "ledger", *(t.contested for t in TABLES.values())]:
         found = open_table(store, name)
         if found is None:
             continue

@@ -7,7 +7,6 @@ import pyarrow as pa
 
 from tidelake.raw.store import Store
 from tidelake.tables.delta import exists
-from tidelake.tables.derive import contested_name
 from tidelake.tables.schema import Table
 from tidelake.tables.versions import conflicts as find_conflicts, standing
 
@@ -26,9 +25,9 @@ def stored(store: Store, table: Table) -> pl.LazyFrame:
 
 
 def _contested(store: Store, table: Table) -> pl.DataFrame | None:
-    if not exists(store, contested_name(table)):
+    if not exists(store, table.contested):
         return None
-    keys = pl.read_delta(store.table_uri(contested_name(table)), storage_options=store.storage_options())
+    keys = pl.read_delta(store.table_uri(table.contested), storage_options=store.storage_options())
     return keys.unique()
 
 

@@ -59,6 +59,11 @@ class Table:
         """The fact columns outside the key: two versions are equal when these are."""
         return tuple(field.name for field in self.facts if field.name not in self.key)
 
+    @property
+    def contested(self) -> str:
+        """Name of the Delta table that lists the keys with more than one stored version."""
+        return f"{self.name}_contested"
+
     @cached_property
     def required(self) -> tuple[str, ...]:
         """Fact columns that may not be missing."""

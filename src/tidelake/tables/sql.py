@@ -1,7 +1,7 @@
 """SQL over the tables: DuckDB on views that add DOUBLE columns beside the exact ones.
 
-Each table is handed over as a Polars scan, so that DuckDB reads only the columns and files that a query needs, and so
-that deletion vectors, which a list of files would ignore, are honoured.
+Each table is handed over as a Polars scan, casts and all, so that DuckDB reads only the columns and files that a query
+needs, and so that deletion vectors, which a list of files would ignore, are honoured.
 """
 
 import datetime as dt
@@ -17,42 +17,44 @@ from tidelake.tables.candle_building import scan_candles
 from tidelake.tables.delta import exists
 from tidelake.tables.read import scan
 from tidelake.tables.registry import TABLES
-from tidelake.tables.schema import EXACT
+from tidelake.tables.schema import EXACT, Table
 
 LISTS = (quarantine.NAME, "ledger")  # tables without versions
-TRADES_VIEW = """
-    SELECT * REPLACE (price::DOUBLE AS price, size::DOUBLE AS size),
-        CASE size_unit WHEN 'base' THEN price::DOUBLE * size::DOUBLE WHEN 'quote' THEN size::DOUBLE END AS notional,
-        price AS price_exact, size AS size_exact
-    FROM trades_stored WHERE grain = '{grain}'
-"""
 
 
 class QueryError(TidelakeError):
     """A query that DuckDB refused."""
 
 
-def _views(connection: duckdb.DuckDBPyConnection, store: Store, query: str, as_of: dt.datetime | None) -> list[str]:
+def _doubled(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
+    """Exact columns as DOUBLE under their names, and as they are under `<name>_exact`; `notional` beside a trade's."""
+    exact = [field.name for field in table.facts if field.type == EXACT]
+    kept = rows.with_columns(pl.col(name).alias(f"{name}_exact") for name in exact)
+    doubled = kept.with_columns(pl.col(exact).cast(pl.Float64))
+    if table.name != "trades":
+        return doubled
+    by_unit = pl.when(pl.col("size_unit") == "base").then(pl.col("price") * pl.col("size"))
+    return doubled.with_columns(notional=by_unit.when(pl.col("size_unit") == "quote").then(pl.col("size")))
+
+
+def _views(table: Table) -> dict[str, str]:
+    """The names under which a table is asked, and the grain that each shows; grains never stand in one view."""
+    return {"trades": "trade", "agg_trades": "aggregate"} if table.name == "trades" else {table.name: ""}
+
+
+def _register(connection: duckdb.DuckDBPyConnection, store: Store, query: str, as_of: dt.datetime | None) -> list[str]:
     """Registers the tables that the query names; returns all names there are."""
     names: list[str] = []
     for table in TABLES.values():
-        views = {"trades": ("trades", "agg_trades")}.get(table.name, (table.name,))
         if not exists(store, table.name):
             continue
-        names += views
-        if not any(re.search(rf"\b{view}\b", query, re.IGNORECASE) for view in views):
-            continue
-        rows = scan_candles(store, as_of=as_of) if table.name == "candles" else scan(store, table, as_of=as_of)
-        connection.register(f"{table.name}_stored", rows)
-        if table.name == "trades":
-            connection.execute(f"CREATE VIEW trades AS {TRADES_VIEW.format(grain='trade')}")
-            connection.execute(f"CREATE VIEW agg_trades AS {TRADES_VIEW.format(grain='aggregate')}")
-            continue
-        exact = [field.name for field in table.facts if field.type == EXACT]
-        doubles = ", ".join(f"{name}::DOUBLE AS {name}" for name in exact)
-        kept = "".join(f", {name} AS {name}_exact" for name in exact)
-        replaced = f"* REPLACE ({doubles}){kept}" if exact else "*"
-        connection.execute(f"CREATE VIEW {table.name} AS SELECT {replaced} FROM {table.name}_stored")
+        for view, grain in _views(table).items():
+            names.append(view)
+            if not re.search(rf"\b{view}\b", query, re.IGNORECASE):
+                continue
+            rows = scan_candles(store, as_of=as_of) if table.name == "candles" else scan(store, table, as_of=as_of)
+            rows = rows.filter(pl.col("grain") == grain) if grain else rows
+            connection.register(view, _doubled(rows, table))
     for name in LISTS:
         if exists(store, name):
             rows = pl.scan_delta(store.table_uri(name), storage_options=store.storage_options())
@@ -75,7 +77,7 @@ def query(store: Store, text: str, *, as_of: dt.datetime | None = None) -> pl.Da
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET python_enable_replacements = false")  # names are tables, never variables of ours
-        names = _views(connection, store, text, as_of)
+        names = _register(connection, store, text, as_of)
         try:
             answer = connection.sql(text)
             if answer is None:
