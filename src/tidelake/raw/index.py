@@ -131,7 +131,7 @@ def _rows(entry: Entry) -> list[dict[str, Any]]:
         "segment_key": entry.segment.key,
         "hash": entry_hash(encode_entry(entry)),
         "meta": msgspec.json.encode(entry.meta, order="sorted").decode(),
-        "known_at": entry.known_ns // 1000,
+        "known_at": -(-entry.known_ns // 1000),
     }
     return [{**same, **_claimed(claim)} for claim in entry.claims] or [same]
 

@@ -31,4 +31,5 @@ INSTRUMENTS = Table(
     ),
     key=("source", "venue_symbol"),
     restatable=True,
+    manner=("event_time",),
 )

@@ -55,7 +55,7 @@ def _files(handle: TableHandle, table: Table, batch: pl.DataFrame) -> list[str]:
 
 def stored_rows(store: Store, handle: TableHandle, table: Table, batch: pl.DataFrame) -> pl.DataFrame:
     """Stored rows whose key stands in the batch: key, values, version order and known_at."""
-    needed = [*table.key, *table.values, *VERSION_ORDER, "known_at"]
+    needed = [*table.key, *table.values, *table.manner, *VERSION_ORDER, "known_at"]
     paths = _files(handle, table, batch)
     if not paths:
         return batch.select(needed).clear()

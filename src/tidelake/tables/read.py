@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 
 from tidelake.raw.store import Store
-from tidelake.tables.delta import exists
+from tidelake.tables.delta import open_table
 from tidelake.tables.schema import Table
 from tidelake.tables.versions import conflicts as find_conflicts, standing
 
@@ -18,17 +18,15 @@ def _empty(schema: pa.Schema) -> pl.DataFrame:
 
 
 def stored(store: Store, table: Table) -> pl.LazyFrame:
-    """Every stored version, as it lies in the Delta table."""
-    if not exists(store, table.name):
-        return _empty(table.schema).lazy()
-    return pl.scan_delta(store.table_uri(table.name), storage_options=store.storage_options())
+    """Every stored version, as it lies in the Delta table now: what is committed later does not show."""
+    found = open_table(store, table.name)
+    return _empty(table.schema).lazy() if found is None else pl.scan_delta(found)
 
 
 def _contested(store: Store, table: Table) -> pl.DataFrame | None:
-    if not exists(store, table.contested):
-        return None
-    keys = pl.read_delta(store.table_uri(table.contested), storage_options=store.storage_options())
-    return keys.unique()
+    """Keys with more than one version. Read after the rows: every commit lists its keys before its rows."""
+    found = open_table(store, table.contested)
+    return None if found is None else pl.read_delta(found).unique()
 
 
 def _known_by(rows: pl.LazyFrame, table: Table, as_of: dt.datetime, latency: dt.timedelta | None) -> pl.LazyFrame:
@@ -54,12 +52,14 @@ def scan(
         The table's columns and `revision` (Int32, from 1 in the order of versions); rows in no particular order.
 
     Raises:
-        ValueError: `as_of` has no zone, or `assume_latency` stands without it.
+        ValueError: `as_of` has no zone, or `assume_latency` stands without it or is negative.
     """
     if as_of is not None and as_of.tzinfo is None:
         raise ValueError(f"as_of={as_of.isoformat()} has no time zone; write {as_of.isoformat()}+00:00 for UTC")
     if assume_latency is not None and as_of is None:
         raise ValueError("assume_latency says when rows count as known and needs as_of beside it")
+    if assume_latency is not None and assume_latency < dt.timedelta(0):
+        raise ValueError(f"assume_latency={assume_latency} would make rows known before they happened")
     rows = stored(store, table)
     if as_of is not None:
         rows = _known_by(rows, table, as_of.astimezone(dt.UTC), assume_latency)
@@ -80,7 +80,8 @@ def conflicts(store: Store, table: Table) -> pl.DataFrame:
 
 def contested_rows(store: Store, table: Table) -> pl.DataFrame:
     """All stored versions of the keys that have more than one, of a table that is not restatable."""
+    rows = stored(store, table)
     keys = _contested(store, table)
     if table.restatable or keys is None:
         return _empty(table.schema)
-    return stored(store, table).join(keys.lazy(), on=list(table.key), how="semi").collect()
+    return rows.join(keys.lazy(), on=list(table.key), how="semi").collect()

@@ -39,6 +39,7 @@ class Table:
         positive: Columns whose value must be above zero.
         partition_by: Folder columns; `date` is the UTC day of event_time.
         sort_by: Order of rows within a file.
+        manner: Facts that say how a thing was told, not what: versions that differ in them alone are equal.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Table:
     positive: tuple[str, ...] = ()
     partition_by: tuple[str, ...] = ("source", "date")
     sort_by: tuple[str, ...] = ("symbol", "event_time")
+    manner: tuple[str, ...] = ()
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -56,8 +58,8 @@ class Table:
 
     @cached_property
     def values(self) -> tuple[str, ...]:
-        """The fact columns outside the key: two versions are equal when these are."""
-        return tuple(field.name for field in self.facts if field.name not in self.key)
+        """The fact columns outside the key that say what happened: two versions are equal when these are."""
+        return tuple(field.name for field in self.facts if field.name not in (*self.key, *self.manner))
 
     @property
     def contested(self) -> str:

@@ -14,7 +14,7 @@ from tidelake.errors import NotInLake, TidelakeError
 from tidelake.raw.store import Store
 from tidelake.tables import quarantine
 from tidelake.tables.candle_building import scan_candles
-from tidelake.tables.delta import exists
+from tidelake.tables.delta import exists, open_table
 from tidelake.tables.read import scan
 from tidelake.tables.registry import TABLES
 from tidelake.tables.schema import EXACT, Table
@@ -56,14 +56,14 @@ def _register(connection: duckdb.DuckDBPyConnection, store: Store, query: str, a
             rows = rows.filter(pl.col("grain") == grain) if grain else rows
             connection.register(view, _doubled(rows, table))
     for name in LISTS:
-        if exists(store, name):
-            rows = pl.scan_delta(store.table_uri(name), storage_options=store.storage_options())
+        if (found := open_table(store, name)) is not None:
+            rows = pl.scan_delta(found)
         elif name == quarantine.NAME:
             rows = pl.DataFrame(pl.from_arrow(quarantine.SCHEMA.empty_table())).lazy()
         else:
             continue
         names.append(name)
-        connection.register(name, rows)
+        connection.register(name, rows if as_of is None else rows.filter(pl.col("known_at") <= as_of))
     return names
 
 

@@ -26,4 +26,5 @@ TRADES = Table(
     key=("source", "symbol", "grain", "trade_id"),
     restatable=False,
     positive=("price", "size"),
+    manner=("transport",),
 )

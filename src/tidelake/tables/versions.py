@@ -15,23 +15,24 @@ ORDER = (*VERSION_ORDER, KNOWN)  # two lanes may hold the same bytes, known from
 def drop_repeats(table: Table, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows of `new` worth storing beside `old`, and the keys that then have more than one stored version.
 
-    A row of a table that is not restatable is dropped when an equal version stands before it in version order and
-    was known no later: no read at any time could show it. Everything else is kept, whatever came first.
+    A row of a table that is not restatable is dropped when an equal version, told in the same manner, stands before it
+    in version order and was known no later: no read at any time could show it. Everything else is kept, whatever came
+    first. (`assume_latency` takes other manners as known at other times, so those must stay.)
 
     Args:
-        old: Stored rows of the same keys: key, values, version order and known_at.
+        old: Stored rows of the same keys: key, values, manner, version order and known_at.
         new: Rows to add, all columns.
     """
     if table.restatable:
         return new, new.select(table.key).clear()
-    keys, values = list(table.key), list(table.values)
+    keys, values = list(table.key), [*table.values, *table.manner]
     if old.is_empty() and new.select(keys).n_unique() == new.height:
         return new, new.select(keys).clear()
     needed = [*keys, *values, *VERSION_ORDER, KNOWN]
     place = "__place"
     marked = new.with_row_index(place).select(place, *needed)
     both = pl.concat([old.select(pl.lit(None, pl.UInt32).alias(place), *needed), marked])
-    many = both.filter(pl.len().over(keys) > 1).sort(ORDER)
+    many = both.filter(pl.len().over(keys) > 1).sort(*ORDER, place)  # of the very same row, the stored one is first
     seen_by = pl.col(KNOWN).cum_min().shift(1).over([*keys, *values])
     judged = many.with_columns(repeat=(seen_by <= pl.col(KNOWN)).fill_null(False))
     repeats = judged.filter(pl.col("repeat") & pl.col(place).is_not_null())

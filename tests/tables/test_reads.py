@@ -1,0 +1,99 @@
+import datetime as dt
+import json
+
+import pytest
+
+from tests.tables.lakes import START_US, Lane, Received, iso, page, seal_lane, standing_rows, trade
+from tidelake.client import open as open_lake
+from tidelake.tables.read import conflicts, scan
+from tidelake.tables.trades import TRADES
+
+NS = START_US * 1_000
+SECOND = 1_000_000_000
+PAGE = "GET https://api.exchange.coinbase.com/products/BTC-USD/trades?limit=5"
+
+
+def lane(name, *frames, source="coinbase"):
+    return Lane(name, source, frames, len(frames))
+
+
+def heard(number, recv_s, price="5.00"):
+    return Received(NS + recv_s * SECOND, trade("coinbase", number, START_US + number, price, size="0.10", side="buy"))
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return open_lake(tmp_path / "lake")
+
+
+def test_scan_that_is_held_does_not_see_what_is_committed_later(lake):
+    seal_lane(lake.store, lane("a", heard(1, 10), heard(2, 11)))
+    lake.derive(["trades"])
+    held = lake.scan("trades")
+    seal_lane(lake.store, lane("b", heard(2, 12, price="9.99"), heard(3, 13)))
+    lake.derive(["trades"])
+    assert sorted(held.collect()["trade_id"]) == ["1", "2"]
+    assert sorted(lake.scan("trades").collect()["trade_id"]) == ["1", "2", "3"]
+
+
+def test_very_same_segment_in_another_lane_adds_no_row(lake):
+    frames = [heard(n, n) for n in range(1, 41)]
+    seal_lane(lake.store, lane("plain", *frames))
+    lake.derive(["trades"])
+    seal_lane(lake.store, lane("again", *frames))
+    [done] = [d for d in lake.derive(["trades"]) if d.table == "trades"]
+    assert (done.rows_read, done.rows_added, done.repeats, done.contested) == (40, 0, 40, 0)
+
+
+def test_trade_heard_and_asked_for_is_no_conflict_and_known_from_the_first(lake):
+    asked = page([1, 2], {1: "5.00", 2: "5.00"}, {1: START_US + 1, 2: START_US + 2})
+    seal_lane(lake.store, lane("heard", heard(1, 10), heard(2, 70)))
+    seal_lane(lake.store, lane("asked", Received(NS + 60 * SECOND, asked, "page", PAGE, "BTC-USD")))
+    lake.derive(["trades"])
+    assert conflicts(lake.store, TRADES).is_empty()
+    rows = standing_rows(lake.store)
+    assert rows["transport"].to_list() == ["ws", "rest"]
+    at = dt.datetime.fromtimestamp(START_US / 1e6 + 30, dt.UTC)
+    assert lake.trades(as_of=at)["trade_id"].to_list() == ["1"]
+    assumed = lake.trades(as_of=at, assume_latency="2s")
+    assert assumed["trade_id"].to_list() == ["1", "2"]
+    start = dt.datetime.fromtimestamp(START_US / 1e6, dt.UTC)
+    asked_for = start + dt.timedelta(seconds=2, microseconds=2)
+    assert assumed["assumed_known_at"].to_list() == [start + dt.timedelta(seconds=10), asked_for]
+    early = lake.trades(as_of=start + dt.timedelta(seconds=5), assume_latency="2s")
+    assert early["transport"].to_list() == ["rest", "rest"]
+
+
+def test_negative_latency_and_missing_as_of_are_refused(lake):
+    with pytest.raises(ValueError, match="before they happened"):
+        scan(lake.store, TRADES, as_of=dt.datetime.now(dt.UTC), assume_latency=dt.timedelta(seconds=-1))
+    with pytest.raises(ValueError, match="needs as_of"):
+        scan(lake.store, TRADES, assume_latency=dt.timedelta(seconds=1))
+
+
+def product(status):
+    facts = {"id": "BTC-USD", "base_currency": "BTC", "quote_currency": "USD", "quote_increment": "0.01"}
+    return json.dumps([facts | {"base_increment": "0.00000001", "status": status}]).encode()
+
+
+def test_statement_repeated_is_one_revision_and_a_change_is_the_next(lake):
+    request = "GET https://api.exchange.coinbase.com/products"
+    said = [Received(NS + s * SECOND, product(status), "page", request) for s, status in enumerate(("online",) * 3)]
+    seal_lane(lake.store, lane("first", *said))
+    lake.derive(["instruments"])
+    [row] = lake.scan("instruments").collect().rows(named=True)
+    assert (row["revision"], row["trading_status"]) == (1, "trading")
+    assert iso(int(row["known_at"].timestamp() * 1e6)) == iso(START_US)
+    seal_lane(lake.store, lane("second", Received(NS + 9 * SECOND, product("delisted"), "page", request)))
+    lake.derive(["instruments"])
+    [row] = lake.scan("instruments").collect().rows(named=True)
+    assert (row["revision"], row["trading_status"]) == (2, "delisted")
+
+
+def test_sql_as_of_holds_for_quarantine_too(lake):
+    torn = Received(NS + 60 * SECOND, b'{"type":"match","trade_id":7,')
+    seal_lane(lake.store, lane("a", heard(1, 10), torn))
+    lake.derive(["trades"])
+    at = dt.datetime.fromtimestamp(START_US / 1e6 + 30, dt.UTC)
+    assert lake.sql("SELECT count(*) n FROM quarantine")["n"].to_list() == [1]
+    assert lake.sql("SELECT count(*) n FROM quarantine", as_of=at)["n"].to_list() == [0]
