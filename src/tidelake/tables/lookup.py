@@ -1,6 +1,10 @@
-"""Finds the stored rows of the keys of a batch, reading only files whose ranges meet the batch's."""
+"""Finds the stored rows of the keys of a batch, reading only files that can hold them.
 
-import datetime as dt
+Where the key is made of a number, files tell by its range. Where an id holds its own event time, they tell by that.
+Any other id, a UUID say, can lie in every file of its source and symbol: a venue may correct the time of a trade by any
+amount, and whether two versions of it are recognised must not depend on which batch brought them. Then the key columns
+of all those files are read, 2 seconds for 10 million stored rows, and the other columns only of files that hold a key.
+"""
 
 import polars as pl
 
@@ -9,24 +13,29 @@ from tidelake.tables.delta import TableHandle
 from tidelake.tables.schema import VERSION_ORDER, Table
 
 SEQUENCE = "trade_seq"
-SLACK = dt.timedelta(days=1)  # a venue that numbers nothing is taken to repeat a trade at most this far from its time
+FILE = "__file"
 
 
 def _ranges(table: Table, batch: pl.DataFrame) -> pl.DataFrame:
-    """Per source and symbol: the span of sequence numbers and of event times of the batch.
+    """Per source and symbol: the span of sequence numbers, that of event times, and whether some ids have neither.
 
     Numbers tell where a key may lie only where the key is made of them: another id may come with any number.
     """
-    numbered = pl.lit(None, pl.Int64)
-    if SEQUENCE in batch.columns:
-        is_id = pl.col(SEQUENCE).cast(pl.String) == pl.col("trade_id")
-        numbered = pl.when(is_id).then(pl.col(SEQUENCE).cast(pl.Int64))
-    return batch.group_by("source", "symbol").agg(
-        low=numbered.min(),
-        high=numbered.max(),
-        unnumbered=numbered.is_null().any(),
-        since=pl.col("event_time").min() - SLACK,
-        until=pl.col("event_time").max() + SLACK,
+    no = pl.lit(False)
+    is_number = is_time = no
+    if "trade_id" in table.key:
+        is_number = (pl.col(SEQUENCE).cast(pl.String) == pl.col("trade_id")).fill_null(False)
+        us = pl.concat_str(pl.col("event_time").dt.timestamp("us"), pl.lit(":"))
+        is_time = ~is_number & pl.col("trade_id").str.starts_with(us)
+    elif "event_time" in table.key:
+        is_time = pl.lit(True)
+    marked = batch.with_columns(is_number=is_number, is_time=is_time)
+    return marked.group_by("source", "symbol").agg(
+        low=pl.col(SEQUENCE).filter("is_number").min() if SEQUENCE in batch.columns else pl.lit(None, pl.Int64),
+        high=pl.col(SEQUENCE).filter("is_number").max() if SEQUENCE in batch.columns else pl.lit(None, pl.Int64),
+        since=pl.col("event_time").filter("is_time").min(),
+        until=pl.col("event_time").filter("is_time").max(),
+        anywhere=(~pl.col("is_number") & ~pl.col("is_time")).any(),
     )
 
 
@@ -39,16 +48,14 @@ def _files(handle: TableHandle, table: Table, batch: pl.DataFrame) -> list[str]:
         for edge in ("min", "max"):
             if f"{edge}.{name}" not in files.columns:
                 files = files.with_columns(pl.lit(None).alias(f"{edge}.{name}"))
+    symbol = (pl.col("min.symbol") <= pl.col("symbol")) & (pl.col("max.symbol") >= pl.col("symbol"))
+    number = (pl.col("min.trade_seq") <= pl.col("high")) & (pl.col("max.trade_seq") >= pl.col("low"))
+    time = (pl.col("min.event_time") <= pl.col("until")) & (pl.col("max.event_time") >= pl.col("since"))
     met = files.join(_ranges(table, batch), on="source", how="inner").filter(
-        (pl.col("min.symbol") <= pl.col("symbol")).fill_null(True)
-        & (pl.col("max.symbol") >= pl.col("symbol")).fill_null(True)
-        & (
-            ((pl.col("min.trade_seq") <= pl.col("high")) & (pl.col("max.trade_seq") >= pl.col("low"))).fill_null(False)
-            | (pl.col("unnumbered") | pl.col("min.trade_seq").is_null())
-            & ((pl.col("min.event_time") <= pl.col("until")) & (pl.col("max.event_time") >= pl.col("since"))).fill_null(
-                True
-            )
-        )
+        symbol.fill_null(True),
+        pl.col("anywhere")
+        | pl.col("low").is_not_null() & number.fill_null(True)
+        | pl.col("since").is_not_null() & time.fill_null(True),
     )
     return met["path"].unique().to_list()
 
@@ -65,10 +72,12 @@ def stored_rows(store: Store, handle: TableHandle, table: Table, batch: pl.DataF
         hive_partitioning=True,
         hive_schema={"source": pl.String, "date": pl.Date},
         storage_options=store.storage_options(),
+        include_file_paths=FILE,
     )
-    keys = batch.select(table.key).unique()
-    met = stored.select(table.key).join(keys.lazy(), on=list(table.key), how="semi").unique().collect()
+    keys = batch.select(table.key).unique().lazy()
+    met = stored.select(*table.key, FILE).join(keys, on=list(table.key), how="semi").collect(engine="streaming")
     if met.is_empty():  # as a rule: the other columns are not read
         return batch.select(needed).clear()
-    found = stored.select(needed).join(met.lazy(), on=list(table.key), how="semi")
+    holding = stored.filter(pl.col(FILE).is_in(met[FILE].unique().to_list()))
+    found = holding.select(needed).join(met.lazy(), on=list(table.key), how="semi")
     return found.cast({name: batch.schema[name] for name in needed}).collect()
