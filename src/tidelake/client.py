@@ -82,7 +82,7 @@ class Lake:
     def derive(
         self, tables: Sequence[str] = (), *, progress: "Progress | None" = None
     ) -> "list[Derived | CandlesBuilt]":
-        """Bring tables up to the ledger (default: all that have a source, then candles of one minute)."""
+        """Bring tables up to the ledger (default: all that have a source); with trades, also candles of one minute."""
         from tidelake.tables.candle_building import build_candles
         from tidelake.tables.derive import derive_table
         from tidelake.tables.registry import table
@@ -92,7 +92,7 @@ class Lake:
             derive_table(self.store, table(name), mappings=self.mappings, key=key_from_environment(), progress=progress)
             for name in names
         ]
-        if not tables or "candles" in tables:
+        if not tables or {"trades", "candles"} & set(tables):
             reports.append(build_candles(self.store))
         return reports
 

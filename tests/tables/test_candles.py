@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections import defaultdict
+from decimal import Decimal
 
 import polars as pl
 import pytest
@@ -159,6 +160,47 @@ def test_bars_of_the_venue_are_never_mixed_with_ours(lake):
     capture(lake, (START_US + 9, 2, START_US + 3, "10"))
     after = lake.scan("candles").collect().sort("origin")
     assert_frame_equal(after.filter(pl.col("origin") == "venue"), before.filter(pl.col("origin") == "venue"))
+
+
+def test_a_bar_of_the_venue_is_not_known_before_it_ends(lake):
+    capture(lake, (START_US + 5, 1, START_US, "10"))
+    page = candle_page(START_US, START_US + DAY, "5")
+    lakes.seal_lane(lake.store, Lane("coinbase.candles-1m.BTC-USD", "coinbase", (page,), 9))
+    lake.derive()
+
+    def known(us: int) -> dict[str, dt.datetime]:
+        bars = scan_candles(lake.store, as_of=utc(us), assume_latency=dt.timedelta(seconds=2)).collect()
+        return dict(bars.select("origin", "assumed_known_at").rows())
+
+    end = START_US + MINUTE + 2_000_000
+    assert known(START_US + 4) == {}
+    assert known(end - 1) == {"trades": utc(START_US + 5)}
+    assert known(end) == {"trades": utc(START_US + 5), "venue": utc(end)}
+    assert "assumed_known_at" not in lake.scan("candles").collect_schema()
+    for at, latency in ((utc(end), dt.timedelta(seconds=-1)), (None, dt.timedelta(seconds=1))):
+        with pytest.raises(ValueError, match="assume_latency"):
+            scan_candles(lake.store, as_of=at, assume_latency=latency)
+
+
+def test_sizes_whose_sum_does_not_fit_leave_the_volume_out_and_no_bar(lake):
+    sizes = {1: (0, "6e19"), 2: (1, "6e19"), 3: (MINUTE, "6e19"), 4: (10 * MINUTE, "0.25"), 5: (10 * MINUTE, "0.5")}
+    frames = tuple(
+        Received((START_US + n) * 1_000, lakes.trade("coinbase", n, START_US + us, "10", f"{Decimal(size):f}"))
+        for n, (us, size) in sizes.items()
+    )
+    lakes.seal_lane(lake.store, Lane("coinbase.capture.0", "coinbase", frames, 9))
+    lake.derive()
+    assert lake.candles("BTC-USD")["volume"].to_list() == [None, Decimal("6e19"), Decimal("0.75")]
+    assert lake.candles("BTC-USD", "5m")["volume"].to_list() == [None, Decimal("0.75")]
+    assert lake.candles("BTC-USD", "1d")["trades"].to_list() == [5]
+
+
+def test_deriving_trades_brings_the_kept_bars_along(lake):
+    capture(lake, (START_US + 5, 1, START_US, "10"))
+    frame = Received((START_US + 9) * 1_000, lakes.trade("coinbase", 2, START_US + 1, "500"))
+    lakes.seal_lane(lake.store, Lane("coinbase.capture.1", "coinbase", (frame,), 9))
+    assert [report.table for report in lake.derive(["trades"])] == ["trades", "candles"]
+    assert_right(lake)
 
 
 @pytest.mark.parametrize("interval", ["", "m", "0m", "1w", "7m", "1.5h", "-1m", "25h", "5M"])

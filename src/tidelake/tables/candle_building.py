@@ -7,6 +7,7 @@ last trade is: a read as of an earlier time makes the bar again from the trades 
 import datetime as dt
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 import polars as pl
@@ -17,7 +18,7 @@ from tidelake.errors import NotInLake, TableMoved
 from tidelake.raw.store import Store
 from tidelake.tables.candles import CANDLES
 from tidelake.tables.delta import open_or_create, open_table
-from tidelake.tables.read import contested_rows, scan, stored
+from tidelake.tables.read import ASSUMED, contested_rows, scan, stored
 from tidelake.tables.schema import PARSER_VERSION
 from tidelake.tables.trades import TRADES
 from tidelake.tables.versions import standing
@@ -29,6 +30,9 @@ MARK = "built from trades"
 MADE_BY = "tidelake/candles@1"
 DAYS_PER_COMMIT = 64
 ATTEMPTS = 20
+EXACT = pl.Decimal(38, 18)
+UNIT = 10**18
+MOST = 99e18  # a sum up to here fits Decimal(38, 18) for sure; as floats know it, so a little under 1e20
 TRADE_ORDER = ("event_time", "trade_seq", "recv_ns", "segment", "line", "item")
 
 Day = tuple[str, str]  # source, ISO date
@@ -58,16 +62,29 @@ def interval_us(interval: str) -> int:
     return us
 
 
+def _total(column: str) -> pl.Expr:
+    """The sum within a group; null where a part is missing or the sum does not fit.
+
+    Summed as whole numbers of 1e-18, which wrap: a Decimal sum that overflows in one group would stop all others.
+    """
+    parts = pl.col(column)
+    units = parts.to_physical().sum()
+    whole = (units // UNIT).cast(EXACT) + (units % UNIT).cast(EXACT) * pl.lit(Decimal("1e-18"), EXACT)
+    fits = (parts.cast(pl.Float64).sum() < MOST) & (parts.null_count() == 0)
+    return pl.when(fits).then(whole)
+
+
 def _bars(ordered: pl.LazyFrame, interval: str, first: dict[str, pl.Expr]) -> pl.LazyFrame:
     start = pl.col("event_time").dt.truncate(f"{interval_us(interval)}us")
+    assumed = [ASSUMED] if ASSUMED in ordered.collect_schema() else []
     return (
         ordered.group_by("source", "symbol", start.alias("start"))
-        .agg(**first, recv_ns=pl.col("recv_ns").max(), known_at=pl.col("known_at").max())
+        .agg(pl.col(assumed).max(), **first, recv_ns=pl.col("recv_ns").max(), known_at=pl.col("known_at").max())
         .rename({"start": "event_time"})
         .with_columns(
             interval=pl.lit(interval),
             origin=pl.lit("trades"),
-            volume_quote=pl.lit(None, pl.Decimal(38, 18)),
+            volume_quote=pl.lit(None, EXACT),
             status=pl.lit("active"),
             segment=pl.lit(""),
             line=pl.lit(0, pl.Int32),
@@ -76,14 +93,14 @@ def _bars(ordered: pl.LazyFrame, interval: str, first: dict[str, pl.Expr]) -> pl
             mapping_version=pl.lit(MADE_BY),
             date=pl.col("event_time").dt.date(),
         )
-        .select(CANDLES.schema.names)
+        .select(*CANDLES.schema.names, *assumed)
     )
 
 
 def from_trades(trades: pl.LazyFrame, interval: str) -> pl.LazyFrame:
     """Bars of grain "trade"; trades stand in order of event time, then number, then receipt."""
     ordered = trades.filter(pl.col("grain") == "trade").sort(TRADE_ORDER, nulls_last=True)
-    price, size = pl.col("price"), pl.col("size")
+    price = pl.col("price")
     return _bars(
         ordered,
         interval,
@@ -92,7 +109,7 @@ def from_trades(trades: pl.LazyFrame, interval: str) -> pl.LazyFrame:
             "high": price.max(),
             "low": price.min(),
             "close": price.last(),
-            "volume": size.sum(),
+            "volume": _total("size"),
             "size_unit": pl.col("size_unit").first(),
             "trades": pl.len().cast(pl.Int64),
         },
@@ -109,7 +126,7 @@ def from_bars(bars: pl.LazyFrame, interval: str) -> pl.LazyFrame:
             "high": pl.col("high").max(),
             "low": pl.col("low").min(),
             "close": pl.col("close").last(),
-            "volume": pl.col("volume").sum(),
+            "volume": _total("volume"),
             "size_unit": pl.col("size_unit").first(),
             "trades": pl.col("trades").sum(),
         },
@@ -205,18 +222,38 @@ def _replace(store: Store, days: list[Day], done: dict[str, int]) -> int:
 def scan_candles(
     store: Store, *, as_of: dt.datetime | None = None, assume_latency: dt.timedelta | None = None
 ) -> pl.LazyFrame:
-    """One row per bar, with `revision`: the venues' own, and the one-minute bars built from trades."""
+    """One row per bar, with `revision`: the venues' own, and the one-minute bars built from trades.
+
+    Args:
+        as_of: As in `tables.read.scan`.
+        assume_latency: With `as_of`: a venue's bar counts as known at most this long after its end, a bar of ours when
+            its trades do; `assumed_known_at` in the result says so.
+
+    Raises:
+        ValueError: `assume_latency` stands without `as_of` or is negative.
+    """
+    if assume_latency is not None and (as_of is None or assume_latency < dt.timedelta(0)):
+        raise ValueError(f"assume_latency={assume_latency} needs as_of beside it and must not be negative")
     rows = stored(store, CANDLES)
     told = rows.filter(pl.col("origin") == "venue")
-    if as_of is not None:
-        known = pl.col("known_at")
-        if assume_latency is not None:
-            known = pl.min_horizontal(known, pl.col("event_time") + assume_latency)
-        told = told.filter(known <= as_of)
     columns = [*CANDLES.schema.names, "revision"]
+    if as_of is not None and assume_latency is not None:
+        columns.append(ASSUMED)
+        told = told.with_columns(pl.min_horizontal("known_at", _ends() + assume_latency).alias(ASSUMED))
+        told = told.filter(pl.col(ASSUMED) <= as_of)
+    elif as_of is not None:
+        told = told.filter(pl.col("known_at") <= as_of)
     venue = standing(CANDLES, told.collect()).lazy().select(columns)
     built = _built_as_of(store, rows, as_of, assume_latency).with_columns(revision=pl.lit(1, pl.Int32)).select(columns)
     return pl.concat([venue, built])
+
+
+def _ends() -> pl.Expr:
+    """When a bar ends: until then nobody knew it."""
+    interval = pl.col("interval")
+    unit = interval.str.tail(1).replace_strict(UNITS, return_dtype=pl.Int64)
+    us = interval.str.head(-1).cast(pl.Int64) * unit
+    return pl.col("event_time") + pl.duration(microseconds=us)
 
 
 def _built_as_of(
