@@ -7,7 +7,7 @@ recorded  the beginning of each recording in ../shared, where it is there
 
 import gzip
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
@@ -26,6 +26,7 @@ from tidelake.sim.market import Market
 from tidelake.sim.recordings import STREAMS, write_cryptofeed
 from tidelake.sim.server import SimApi
 from tidelake.tables.decode import Decoded, decode
+from tidelake.tables.mapping import Mapping
 from tidelake.tables.registry import TABLES
 from tidelake.tables.segment_lines import split
 from tidelake.venues.registry import venues
@@ -52,10 +53,12 @@ class Sample:
         return _decoded(self.source, self.origin, table)
 
 
-def read(source: str, frames: tuple[Frame, ...], table: str = "trades") -> Decoded:
+def read(
+    source: str, frames: tuple[Frame, ...], table: str = "trades", mappings: Sequence[Mapping] | None = None
+) -> Decoded:
     """What the product reads in some frames; they become the lines 0, 1, .. of one segment."""
     plain = b"".join(encode_line(replace(frame, n=n)) for n, frame in enumerate(frames))
-    return decode(TABLES[table], source, split(plain, first_n=0, known_before_ns=0), "0" * 16, {})
+    return decode(TABLES[table], source, split(plain, first_n=0, known_before_ns=0), "0" * 16, {}, mappings)
 
 
 @cache

@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 
 from tests.contract.samples import Sample, facts, read
-from tests.contract.test_samples import every_sample, with_trades
+from tests.contract.test_samples import ORIGINS, every_sample, needed, with_trades
 from tidelake.raw.frame import Frame
+from tidelake.tables.decode import Decoded
+from tidelake.tables.mapping import Mapping, load_mappings
 from tidelake.tables.registry import TABLES
 
 Step = str | int
@@ -127,3 +129,54 @@ def test_row_without_a_value_is_quarantined_by_name_and_the_rows_beside_it_are_k
             assert any(name in refused[0].reason for name in missing), refused[0].reason
             named += 1
         assert named, (column, frame.payload[:300])
+
+
+BAD = ("x", [Digits("7")], Digits('{"a":1,"a":1}'))  # the last spells an object that holds a key twice
+
+
+def lists_in(node: Any) -> list[Any]:
+    """Every list and object with two members or more, each once."""
+    below = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    own = [node] if isinstance(node, dict | list) and len(node) > 1 else []
+    return own + [found for child in below for found in lists_in(child)]
+
+
+def flattened() -> list[Any]:
+    """Each mapping with a flatten function, and each origin of a sample."""
+    mappings = [mapping for mapping in load_mappings() if mapping.spec.flatten]
+    return [pytest.param(m, origin, id=f"{m.source}-{m.spec.name}-{origin}") for m in mappings for origin in ORIGINS]
+
+
+def rows_of(decoded: Decoded) -> Counter[tuple[object, ...]]:
+    """What each row says, but for the place of its item, and for ids that are counted."""
+    cells = decoded.rows.drop_columns(["item", *(["trade_id"] if "trade_id" in decoded.rows.schema.names else [])])
+    return Counter(tuple(row.values()) for row in cells.to_pylist())
+
+
+@pytest.mark.parametrize(("mapping", "origin"), flattened())
+def test_damaged_item_spoils_no_other(mapping, origin):
+    found = needed(mapping.source, origin)
+    spec = mapping.spec
+    whole = read(mapping.source, found.frames, spec.table, [mapping])
+    lines = Counter(whole.rows["line"].to_pylist())
+    if not lines or lines.most_common(1)[0][1] < 2:
+        pytest.skip(f"no payload with two items for {spec.name}")
+    line, count = lines.most_common(1)[0]
+    frame = found.frames[line]
+    frames = announcing(mapping.source, list(found.frames[:line]), frame)
+    before = read(mapping.source, frames, spec.table, [mapping])
+    tree = json.loads(frame.payload, parse_float=Digits, parse_int=Digits)
+    places = [n for n, node in enumerate(lists_in(tree)) if len(node) >= count]
+    assert any(all(kept_others(mapping, frames, before, place, bad) for bad in BAD) for place in places)
+
+
+def kept_others(mapping: Mapping, frames: tuple[Frame, ...], before: Decoded, place: int, bad: Any) -> bool:
+    """Whether one damaged member of the list or object at a place is refused alone."""
+    tree = json.loads(frames[-1].payload, parse_float=Digits, parse_int=Digits)
+    items = lists_in(tree)[place]
+    items[list(items)[1] if isinstance(items, dict) else 1] = bad
+    spoilt = replace(frames[-1], payload=spelled(tree).encode())
+    after = read(mapping.source, (*frames[:-1], spoilt), mapping.spec.table, [mapping])
+    refused = len(after.rejected) - len(before.rejected)
+    lost = len(before.rows) - len(after.rows)
+    return refused == 1 and lost in (0, 1) and not rows_of(after) - rows_of(before)

@@ -344,7 +344,7 @@ def test_frames_with_white_space_around_or_within_their_json_are_read(tmp_path):
 
 def test_a_line_that_two_mappings_refuse_is_filed_once(tmp_path):
     store = Store.open(tmp_path)
-    bodies = [b"[1]", b'{"topic":5,"data":[', b'"trade"', lakes.trade("bybit", 1, START_US, "7")]
+    bodies = [b'["trade.","publicTrade."]', b'{"topic":5,"data":[', b'"trade."', lakes.trade("bybit", 1, START_US, "7")]
     frames = [(START_US + n, body) for n, body in enumerate(bodies)]
     lakes.seal_lane(store, lane_of(*frames, name="bybit.capture.0", source="bybit"))
     report = derive_table(store, TRADES)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tidelake.tables import values
-from tidelake.tables.rows import parse_payload, value_at
+from tidelake.tables.rows import matches, parse_payload, value_at
 
 EDGE = "99999999999999999999.999999999999999999"
 
@@ -172,3 +172,62 @@ def test_payloads_nested_too_deep_are_refused():
 def test_texts_are_strings_with_something_in_them(text):
     with pytest.raises(ValueError):
         values.to_text(text)
+
+
+HUGE = ["1e9999999", "-1e9999999", "1e-9999999", "1e999999999999", "1" * 5_000, f"0.{'1' * 5_000}"]
+
+
+@pytest.mark.parametrize("spelled", [*HUGE, "1e99999999999999999999999", "-1e-99999999999999999999999"])
+def test_numbers_without_bounds_are_json_and_fit_no_column(spelled):
+    node = value_at(parse_payload(f'{{"a":{spelled},"b":1.5}}'.encode()), "a")
+    assert value_at(parse_payload(f'{{"a":{spelled},"b":1.5}}'.encode()), "b") == Decimal("1.5")
+    for read in (values.to_decimal, values.to_integer):
+        with pytest.raises(ValueError):
+            read(node)
+    for unit in values.US_EXPONENT:
+        try:
+            assert values.to_event_us(node, unit) < 10**6
+        except ValueError:
+            continue
+        assert spelled.startswith(("0.", "1e-", "-1e-"))
+
+
+@pytest.mark.parametrize("spelled", ["0e999999999", "0E9999", "-0e999999999999", "0e-999999999", "0.000"])
+def test_zero_is_zero_whatever_its_exponent(spelled):
+    zero = Decimal(spelled)
+    assert values.to_decimal(zero).as_tuple()[1:] == ((0,), -18)
+    assert values.to_integer(zero) == 0
+    assert values.to_event_us(zero, "s") == 0
+
+
+def test_half_a_surrogate_pair_is_no_text():
+    assert values.to_text("\U0001f600") == "\U0001f600"
+    with pytest.raises(ValueError, match="not a text"):
+        values.to_text("\ud800")
+
+
+WHERE = {"type": ["match", "last_match"], "data.n": [1]}
+
+
+@pytest.mark.parametrize(
+    ("payload", "fits"),
+    [
+        ('{"type":"match","data":{"n":1}}', True),
+        ('{"type":"m\\u0061tch","data":{"n":1}}', True),
+        ('{"type":"match","type":"match","data":{"n":1}}', "type"),
+        ('{"type":"other","type":"match","data":{"n":1}}', "type"),
+        ('{"type":"match","data":{"n":2,"n":1}}', "n"),
+        ('{"type":"match","data":{"n":1},"data":{"n":2}}', "data"),
+        ('{"type":"other","type":"more","data":{"n":1}}', False),
+        ('{"type":"match","type":"match","data":{"n":2}}', False),
+        ('{"type":"match","data":{"n":true}}', False),
+        ('{"type":["match"],"data":{"n":1}}', False),
+    ],
+)
+def test_payload_fits_by_its_values_and_a_doubled_key_is_told(payload, fits):
+    parsed = parse_payload(payload.encode())
+    if isinstance(fits, bool):
+        assert matches(parsed, WHERE) is fits
+        return
+    with pytest.raises(ValueError, match=f"key '{fits}' stands twice"):
+        matches(parsed, WHERE)

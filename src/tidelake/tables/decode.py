@@ -1,6 +1,7 @@
 """Rows of a table out of a sealed segment: every mapping of its source, fast where possible, each bad row named."""
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,14 +16,16 @@ from tidelake.raw.frame import Frame, decode_line, encode_line
 from tidelake.tables.columns import in_validity, read_columns
 from tidelake.tables.mapping import Mapping, load_mappings
 from tidelake.tables.registry import TABLES
-from tidelake.tables.rows import Rejected, Row, parse_payload, read_frame
+from tidelake.tables.rows import Rejected, Row, parse_payload, read_frame, refuse
 from tidelake.tables.schema import PARSER_VERSION, TIME, Table
 from tidelake.tables.segment_lines import SegmentLines, split
 from tidelake.venues.registry import venue as find_venue
 from tidelake.venues.spec import Context, Venue
 
 ROW_ORDER = [("line", "ascending"), ("item", "ascending")]
-NTH_MEMORY_US = 1_000_000  # equal trades are counted on over a segment's end for so long
+NTH_MEMORY_NS = 10 * 10**9  # equal trades are counted on over a segment's end when received within so long
+ESCAPE = b"\\u"  # a line that holds it may spell any word in other bytes
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -40,13 +43,17 @@ class Decoded:
     lines_read: int = 0
 
 
-def _tokens(mapping: Mapping) -> tuple[bytes, ...]:
+def _tokens(mapping: Mapping, venue: Venue) -> tuple[bytes, ...]:
     """Bytes of which every line that the mapping fits holds one: the rarest of its demands."""
-    words = [[str(w) for w in wanted if isinstance(w, str)] for wanted in mapping.spec.where.values()]
-    if mapping.spec.request:
-        words.append([mapping.spec.request])
+    spec = mapping.spec
+    if token := venue.tokens.get(spec.flatten):
+        return (token, ESCAPE)
+    words = [[str(w) for w in wanted if isinstance(w, str)] for wanted in spec.where.values()]
+    if spec.request:
+        words.append([spec.request])
     best = max((w for w in words if w), key=lambda w: min(map(len, w)), default=[])
-    return tuple(json.dumps(word, ensure_ascii=False)[1:-1].encode() for word in best)
+    tokens = tuple(json.dumps(word, ensure_ascii=False)[1:-1].encode() for word in best)
+    return tokens if not best or best == [spec.request] else (*tokens, ESCAPE)
 
 
 def _from_rows(table: Table, rows: Sequence[tuple[int, int, Row]]) -> pa.Table:
@@ -60,21 +67,44 @@ def _from_rows(table: Table, rows: Sequence[tuple[int, int, Row]]) -> pa.Table:
     return pa.table(columns)
 
 
-def _name_equal_ones(rows: pa.Table, name: str, context: Context, memory: str) -> pa.Table:
-    """Fills `trade_id` with time, price, size, side and a count of equal ones that goes on from the last segment."""
-    counts: Counter[str] = Counter(json.loads(context.get(memory, "{}")))
+def _storable(
+    table: Table, rows: Sequence[tuple[int, int, Row]], rejected: list[Rejected]
+) -> tuple[pa.Table, list[Rejected]]:
+    """Slow rows as columns; one that does not fit its column's type is refused, and the rows beside it are kept."""
+    try:
+        return _from_rows(table, rows), rejected
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        good, refused = [], []
+        for row in rows:
+            try:
+                _from_rows(table, [row])
+                good.append(row)
+            except (pa.ArrowException, ValueError, TypeError, OverflowError) as exc:
+                refused.append(refuse(table, row[0], row[1], f"{type(exc).__name__}: {exc}"))
+        return _from_rows(table, good), rejected + refused
+
+
+def _name_equal_ones(rows: pa.Table, name: str, lines: SegmentLines, context: Context, memory: str) -> pa.Table:
+    """Fills `trade_id` with time, price, size, side and a count of equal ones that goes on from the last segment.
+
+    What is forgotten goes by the receive clock: the time of a single trade may be wrong by a day.
+    """
+    before: dict[str, list[int]] = json.loads(context.get(memory, "{}"))
+    counts = Counter({what: count for what, (count, _) in before.items()})
+    heard = {what: recv_ns for what, (_, recv_ns) in before.items()}
+    received = lines.recv_ns[rows["line"].to_numpy()].tolist()
     names: list[str] = []
     facts = ("symbol", "event_time", "price", "size", "side")
     times = rows["event_time"].cast(pa.int64()).to_pylist()
-    cells = zip(*(times if f == "event_time" else rows[f].to_pylist() for f in facts), strict=True)
-    for symbol, us, price, size, side in cells:
+    cells = zip(*(times if f == "event_time" else rows[f].to_pylist() for f in facts), received, strict=True)
+    for symbol, us, price, size, side, recv_ns in cells:
         what = f"{us}:{_plain(price)}:{_plain(size)}:{side}"
         counts[f"{symbol} {what}"] += 1
+        heard[f"{symbol} {what}"] = recv_ns
         names.append(f"{what}:{counts[f'{symbol} {what}']}")
-    if times:
-        ages = {what: int(what.rpartition(" ")[2].partition(":")[0]) for what in counts}
-        latest = max(ages.values())
-        context[memory] = json.dumps({w: n for w, n in counts.items() if ages[w] >= latest - NTH_MEMORY_US})
+    if received:
+        kept = {w: (n, heard[w]) for w, n in counts.items() if heard[w] >= received[-1] - NTH_MEMORY_NS}
+        context[memory] = json.dumps(kept)
     return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), pa.array(names, pa.string()))
 
 
@@ -120,18 +150,34 @@ def _read_slowly(
         both.tolist(), np.isin(both, noting).tolist(), np.isin(both, chosen).tolist(), strict=True
     ):
         frame = decode_line(lines.lines[line].as_py())
-        if notes and venue.note_context is not None:
-            venue.note_context(frame, context)
+        if notes:
+            _note(venue, frame, context)
         if not wanted or frame.kind != spec.kind or spec.request not in frame.request:
             continue
         if frame.payload != (bare := frame.payload.strip()):  # venues look at the first byte
             frame = replace(frame, payload=bare)
-        for found in read_frame(mapping, table, venue, frame, line, context):
+        try:
+            said = list(read_frame(mapping, table, venue, frame, line, context))
+        except MemoryError:
+            raise
+        except Exception as exc:  # whatever a payload does to a reader, it must not stop its lane
+            log.exception("a reader of %s failed", mapping.version)
+            said = [refuse(table, line, 0, f"the reader failed: {type(exc).__name__}: {exc}")]
+        for found in said:
             if isinstance(found, Rejected):
                 rejected.append(found)
             else:
                 rows.append((line, found[0], found[1]))
     return rows, rejected
+
+
+def _note(venue: Venue, frame: Frame, context: Context) -> None:
+    if venue.note_context is None:
+        return
+    try:
+        venue.note_context(frame, context)
+    except Exception:  # as above: what it should have said is then missing, and the frames that need it are refused
+        log.exception("%s could not read what a frame says of later ones", venue.source)
 
 
 def _read_mapping(
@@ -145,26 +191,25 @@ def _read_mapping(
     segment: str,
     context: Context,
 ) -> Decoded:
-    chosen = lines.holding(_tokens(mapping))
+    chosen = lines.holding(_tokens(mapping, venue))
     if len(wrapped) or len(torn):
         chosen = np.setdiff1d(chosen, np.union1d(wrapped, torn))
     chosen = chosen[in_validity(mapping, lines.recv_ns[chosen])]
     wrapped = wrapped[in_validity(mapping, lines.recv_ns[wrapped])]
     if mapping.spec.flatten:
         slow, rejected = _read_slowly(mapping, table, venue, lines, np.union1d(chosen, wrapped), noting, context)
-        rows = _from_rows(table, slow)
+        rows, rejected = _storable(table, slow, rejected)
     else:
         found = read_columns(mapping, table, venue, lines, chosen)
         refused = np.union1d(found.refused, wrapped)
         slow, rejected = _read_slowly(mapping, table, venue, lines, refused, noting[:0], context)
         rows = found.rows
         if slow:
-            rows = pa.concat_tables([rows, _from_rows(table, slow)]).sort_by(
-                [("line", "ascending"), ("item", "ascending")]
-            )
+            added, rejected = _storable(table, slow, rejected)
+            rows = pa.concat_tables([rows, added]).sort_by(ROW_ORDER)
     for name, rule in mapping.spec.fields.items():
         if rule.nth:
-            rows = _name_equal_ones(rows, name, context, f"nth:{mapping.spec.name}")
+            rows = _name_equal_ones(rows, name, lines, context, f"nth:{mapping.spec.name}")
     complete = _complete(table, rows.combine_chunks(), lines, segment, mapping)
     line = rows["line"].to_numpy()
     both = np.concatenate((line, np.array([r.line for r in rejected], dtype=line.dtype)))
@@ -191,7 +236,7 @@ def _unwrap(table: Table, lines: SegmentLines) -> tuple[NDArray[np.int64], list[
         try:
             parse_payload(frame.payload)
         except ValueError as exc:
-            rejected.append(Rejected(table.name, line, 0, f"not JSON: {exc}"))
+            rejected.append(refuse(table, line, 0, f"not JSON: {exc}"))
         wrapped.append(line)
     bad = [r.line for r in rejected]
     return np.setdiff1d(np.array(wrapped, dtype=np.int64), bad), rejected
@@ -201,7 +246,7 @@ def _noting(venue: Venue, lines: SegmentLines, wrapped: NDArray[np.int64]) -> ND
     """Lines that the venue's `note_context` reads; a payload in base64 shows no token, so it is asked for each."""
     if venue.note_context is None:
         return np.empty(0, dtype=np.int64)
-    held = lines.holding((venue.context_token,) if venue.context_token else ())
+    held = lines.holding((venue.context_token, ESCAPE) if venue.context_token else ())
     return np.union1d(held, wrapped).astype(np.int64)
 
 
@@ -232,8 +277,7 @@ def decode(
     torn = np.array([r.line for r in rejected], dtype=np.int64)
     parts = [_read_mapping(m, table, venue, lines, wrapped, torn, noting, segment, context) for m in wanted]
     for line in noting.tolist():
-        if venue.note_context is not None:
-            venue.note_context(decode_line(lines.lines[line].as_py()), context)
+        _note(venue, decode_line(lines.lines[line].as_py()), context)
     rows = pa.concat_tables([table.schema.empty_table(), *(p.rows for p in parts if len(p.rows))])
     if len([p for p in parts if len(p.rows)]) > 1:
         rows = rows.sort_by(ROW_ORDER)

@@ -1,5 +1,6 @@
 """What a segment claims of its streams: counts and the runs of trades that it covers, for its ledger entry."""
 
+import logging
 from collections.abc import Sequence
 
 import msgspec
@@ -7,6 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from tidelake.errors import TidelakeError
 from tidelake.raw.entry import Axis, Claim, Note, Span
 from tidelake.raw.frame import decode_line
 from tidelake.raw.sealing import Describe
@@ -16,20 +18,29 @@ from tidelake.tables.registry import TABLES
 from tidelake.tables.segment_lines import SegmentLines, split
 from tidelake.venues.registry import venue as find_venue
 
+log = logging.getLogger(__name__)
 FEEDS = {"trade": "trades", "aggregate": "agg-trades"}
 
 
 def describe_for(source: str, mappings: Sequence[Mapping] | None = None) -> Describe:
     """A function from plaintext lines and the context before them to the claims and the context after them.
 
-    It is pure, so that a segment recovered after a crash claims what it would have claimed.
+    It is pure, so that a segment recovered after a crash claims what it would have claimed. No payload makes it raise:
+    a segment that cannot be read claims nothing but its notes, for it must be sealed all the same.
     """
 
     def describe(plain: bytes, context: dict[str, str]) -> tuple[tuple[Claim, ...], dict[str, str]]:
         lines = split(plain, first_n=_first_n(plain), known_before_ns=0)
         after = dict(context)
-        found = decode(TABLES["trades"], source, lines, "", after, mappings)
-        claims = _trade_claims(source, found.rows, after)
+        claims: dict[tuple[str, str, str], Claim] = {}
+        try:
+            found = decode(TABLES["trades"], source, lines, "", after, mappings)
+            claims = _trade_claims(source, found.rows, after)
+        except (TidelakeError, MemoryError):  # of the lake or of the machine, not of a payload
+            raise
+        except Exception:
+            log.exception("a segment of %s cannot be read: it claims no trades", source)
+            after = dict(context)
         return _with_notes(claims, lines, numbered=find_venue(source).numbered), after
 
     return describe

@@ -4,8 +4,6 @@ It serves frames that a venue's function flattens, and frames that the columnar 
 then it finds the bad rows, says why, and keeps the good ones beside them.
 """
 
-import json
-from collections import Counter
 from collections.abc import Iterator, Mapping as Dict
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,9 +12,11 @@ from tidelake.raw.frame import Frame
 from tidelake.tables import values
 from tidelake.tables.mapping import FieldRule, Mapping
 from tidelake.tables.schema import Table
-from tidelake.venues.spec import Venue
+from tidelake.venues.payloads import DAMAGE, parse_json
+from tidelake.venues.spec import Unreadable, Venue
 
 Row = dict[str, object]
+MOST_REASON = 500  # letters
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,24 @@ class Rejected:
     reason: str
 
 
+def refuse(table: Table, line: int, item: int, reason: str) -> Rejected:
+    """A rejection whose reason can be stored, whatever the payload put into it."""
+    text = reason.encode("utf-8", "backslashreplace").decode()
+    return Rejected(table.name, line, item, text if len(text) <= MOST_REASON else f"{text[:MOST_REASON]}..")
+
+
 class _Object(dict[str, object]):
-    """A JSON object that remembers which keys it held twice."""
+    """A JSON object that remembers which keys it held twice, and all their values."""
 
     __slots__ = ("twice",)
 
     def __init__(self, pairs: list[tuple[str, object]]) -> None:
         super().__init__(pairs)
-        self.twice = {key for key, n in Counter(k for k, _ in pairs).items() if n > 1} if len(self) < len(pairs) else ()
-
-
-def _not_json(word: str) -> object:
-    raise ValueError(f"{word} is not JSON")
+        self.twice: dict[str, list[object]] = {}
+        if len(self) < len(pairs):
+            for key, value in pairs:
+                self.twice.setdefault(key, []).append(value)
+            self.twice = {key: held for key, held in self.twice.items() if len(held) > 1}
 
 
 def parse_payload(payload: bytes) -> object:
@@ -49,12 +55,7 @@ def parse_payload(payload: bytes) -> object:
     Raises:
         ValueError: It is not JSON.
     """
-    try:
-        return json.loads(
-            payload.decode("utf-8"), parse_float=Decimal, parse_constant=_not_json, object_pairs_hook=_Object
-        )
-    except RecursionError as exc:
-        raise ValueError("nested too deep") from exc
+    return parse_json(payload.decode("utf-8"), _Object)
 
 
 def value_at(node: object, path: str) -> object:
@@ -76,13 +77,36 @@ def value_at(node: object, path: str) -> object:
     return node
 
 
+def _candidates(node: object, path: str) -> tuple[list[object], str]:
+    """All values that a path may mean, and a key on it that stands twice; "" where none does."""
+    nodes, doubled = [node], ""
+    for step in path.split("."):
+        below: list[object] = []
+        for one in nodes:
+            if isinstance(one, _Object) and step in one.twice:
+                doubled = step
+                below += one.twice[step]
+            else:
+                below.append(value_at(one, step))
+        nodes = below
+    return nodes, doubled
+
+
 def matches(payload: object, where: Dict[str, list[str | int | bool]]) -> bool:
-    """Whether a payload holds one of the wanted values at each path; a doubled key matches none."""
-    try:
-        found = ((value_at(payload, path), wanted) for path, wanted in where.items())
-        return all(any(value == w and type(value) is type(w) for w in wanted) for value, wanted in found)
-    except ValueError:
-        return False
+    """Whether a payload holds one of the wanted values at each path.
+
+    Raises:
+        ValueError: It does by one of the values of a key that stands twice.
+    """
+    doubled = ""
+    for path, wanted in where.items():
+        found, twice = _candidates(payload, path)
+        if not any(value == w and type(value) is type(w) for value in found for w in wanted):
+            return False
+        doubled = doubled or twice
+    if doubled:
+        raise ValueError(f"key {doubled!r} stands twice")
+    return True
 
 
 def _items(payload: object, rows: str) -> list[object]:
@@ -132,7 +156,7 @@ def _column(
         return None
     try:
         return _read(rule, raw, venue)
-    except ValueError as exc:
+    except (ValueError, ArithmeticError) as exc:
         raise ValueError(f"{name}: {exc}") from exc
 
 
@@ -169,15 +193,25 @@ def read_frame(
     """
     spec = mapping.spec
     try:
-        payload = parse_payload(frame.payload)
+        payload = parse_payload(frame.payload) if _needs_payload(mapping) else None
         if not matches(payload, spec.where):
             return
         items = list(venue.flatten[spec.flatten](frame, context)) if spec.flatten else _items(payload, spec.rows)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as exc:
-        yield Rejected(table.name, line, 0, f"{type(exc).__name__}: {exc}")
+    except DAMAGE as exc:
+        yield refuse(table, line, 0, f"{type(exc).__name__}: {exc}")
         return
     for item, content in enumerate(items):
+        if isinstance(content, Unreadable):
+            yield refuse(table, line, item, content.reason)
+            continue
         try:
             yield item, read_item(mapping, table, venue, frame, payload, content)
-        except ValueError as exc:
-            yield Rejected(table.name, line, item, str(exc))
+        except DAMAGE as exc:
+            yield refuse(table, line, item, str(exc))
+
+
+def _needs_payload(mapping: Mapping) -> bool:
+    """Whether more than the venue's own function reads the payload."""
+    spec = mapping.spec
+    above = any(rule.path.startswith("^.") for rule in spec.fields.values())
+    return bool(not spec.flatten or spec.where or above)

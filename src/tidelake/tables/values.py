@@ -15,26 +15,28 @@ ISO8601 = re.compile(
 )
 FIRST_TIME_US = 1_230_940_800_000_000  # 2009-01-03, the first Bitcoin block: no market is older
 DAY_US = 86_400_000_000
-SCALE = Decimal(10) ** -18
-LIMIT = Decimal(10) ** 20
+MOST_DIGITS = 20  # before the point
 INT64_MAX = 2**63 - 1
 US_EXPONENT = {"s": 6, "ms": 3, "us": 0, "ns": -3}
 CUT = Context(prec=60, rounding=ROUND_DOWN)  # the usual 28 digits would round a long fraction up
 
 
 def to_number(value: object) -> Decimal:
-    """The exact number that a JSON number or its text spells."""
+    """The exact, finite number that a JSON number or its text spells; a zero comes without an exponent."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         raise ValueError(f"{value!r} is not a number")
     if isinstance(value, str) and not NUMBER.match(value):
         raise ValueError(f"{value!r} is not a number")
-    return Decimal(value)
+    number = Decimal(value)
+    if not number.is_finite():
+        raise ValueError(f"{value!r} is not a number")
+    return number or Decimal(0).copy_sign(number)
 
 
 def to_decimal(value: object) -> Decimal:
     """As Decimal(38, 18): refuses what needs more than 18 digits behind the point or 20 before it."""
     number = to_number(value)
-    if not number.is_finite() or number.copy_abs() >= LIMIT:
+    if number.adjusted() >= MOST_DIGITS:
         raise ValueError(f"{value!r} does not fit Decimal(38, 18)")
     sign, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int)
@@ -51,21 +53,28 @@ def _shift(digits: tuple[int, ...], exponent: int) -> int:
 def to_integer(value: object) -> int:
     """A whole number that fits int64."""
     number = to_number(value)
-    if number.copy_abs() > INT64_MAX or number != number.to_integral_value():
+    if number.adjusted() >= MOST_DIGITS or number.copy_abs() > INT64_MAX or number != number.to_integral_value():
         raise ValueError(f"{value!r} is not a whole number of 64 bits")
     return int(number)
 
 
 def to_text(value: object) -> str:
-    """A JSON string; not empty."""
+    """A JSON string; not empty, and without half of a surrogate pair, which UTF-8 cannot hold."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"{value!r} is not a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as exc:
+        raise ValueError(f"{value!r} is not a text") from exc
     return value
 
 
 def to_event_us(value: object, unit: str) -> int:
     """Microseconds since 1970 of a count of seconds, ms, us or ns; digits below a microsecond are cut."""
-    us = CUT.multiply(to_number(value), Decimal((0, (1,), US_EXPONENT[unit])))
+    number = to_number(value)
+    if number.adjusted() + US_EXPONENT[unit] >= MOST_DIGITS:
+        raise ValueError(f"{value!r} is not a time in {unit}")
+    us = CUT.multiply(number, Decimal((0, (1,), US_EXPONENT[unit])))
     if us.copy_abs() > INT64_MAX:
         raise ValueError(f"{value!r} is not a time in {unit}")
     return int(us)

@@ -10,13 +10,14 @@ Samples: captures/hftbacktest-2024-08/cm
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
 from tidelake.venues.binance_spot import grid, refusal
 from tidelake.venues.binance_usdm import STATUS
-from tidelake.venues.payloads import decode
-from tidelake.venues.spec import Context, Rate, Record, Request, Venue
+from tidelake.venues.payloads import decode, each
+from tidelake.venues.spec import Context, Rate, Record, Request, Unreadable, Venue
 
 
 def canonical(name: str) -> str:
@@ -38,23 +39,26 @@ def venue_symbol(symbol: str) -> str:
     raise ValueError(f"binance-coinm lists no {symbol!r}")
 
 
-def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+def _instrument(product: Any) -> Record:
+    dated = not product["symbol"].endswith("_PERP")
+    return {
+        "venue_symbol": product["symbol"],
+        "kind": "future" if dated else "perpetual",
+        "base": product["baseAsset"],
+        "quote": product["quoteAsset"],
+        "settle": product["marginAsset"],
+        "contract_size": product["contractSize"],
+        "contract_unit": product["quoteAsset"],
+        "trading_status": STATUS[product["contractStatus"]],
+        "listed_at": product["onboardDate"],
+        "expires_at": product["deliveryDate"] if dated else None,
+        **grid(product),
+    }
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each contract of exchangeInfo."""
-    for product in decode(frame.payload)["symbols"]:
-        dated = not product["symbol"].endswith("_PERP")
-        yield {
-            "venue_symbol": product["symbol"],
-            "kind": "future" if dated else "perpetual",
-            "base": product["baseAsset"],
-            "quote": product["quoteAsset"],
-            "settle": product["marginAsset"],
-            "contract_size": product["contractSize"],
-            "contract_unit": product["quoteAsset"],
-            "trading_status": STATUS[product["contractStatus"]],
-            "listed_at": product["onboardDate"],
-            "expires_at": product["deliveryDate"] if dated else None,
-            **grid(product),
-        }
+    return each(decode(frame.payload)["symbols"], _instrument)
 
 
 VENUE = Venue(

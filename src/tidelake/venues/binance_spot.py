@@ -15,14 +15,15 @@ Samples: captures/cryptofeed/BINANCE.* (2021-10), captures/hftbacktest-2024-08/s
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
-from tidelake.venues.payloads import INTERVAL_SECONDS, decode, exact, finished, ms, request_query
-from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Venue
+from tidelake.venues.payloads import INTERVAL_SECONDS, decode, each, exact, finished, ms, request_query
+from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
 
 PAGE = 1_000
 # Quote assets of exchangeInfo: today's, and those of pairs that have ended.
@@ -80,14 +81,17 @@ def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
     return Request(f"/api/v3/klines?symbol={symbol}&interval={interval}{begin}&limit={PAGE}", weight=2)
 
 
-def klines(frame: Frame, _: Context) -> Iterable[Record]:
+def _bar(frame: Frame, interval: str, row: Any) -> Record | None:
+    start, open_, high, low, close, volume, _end, quote_volume, count, *_rest = row
+    if not finished(frame, start, interval):
+        return None
+    bar = {"open": open_, "high": high, "low": low, "close": close}
+    return {"interval": interval, "start": start, **bar, "volume": volume, "quote": quote_volume, "trades": count}
+
+
+def klines(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each finished bar; the interval stands in the request."""
-    interval = request_query(frame)["interval"]
-    for start, open_, high, low, close, volume, _end, quote_volume, count, *_rest in decode(frame.payload):
-        if finished(frame, start, interval):
-            bar = {"open": open_, "high": high, "low": low, "close": close}
-            size = {"volume": volume, "quote": quote_volume, "trades": count}
-            yield {"interval": interval, "start": start, **bar, **size}
+    return each(decode(frame.payload), partial(_bar, frame, request_query(frame)["interval"]))
 
 
 STATUS = {"TRADING": "trading", "BREAK": "halted", "HALT": "halted", "END_OF_DAY": "halted", "AUCTION_MATCH": "halted"}
@@ -105,17 +109,20 @@ def grid(product: dict[str, Any]) -> Record:
     }
 
 
-def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+def _instrument(product: Any) -> Record:
+    return {
+        "venue_symbol": product["symbol"],
+        "kind": "spot",
+        "base": product["baseAsset"],
+        "quote": product["quoteAsset"],
+        "trading_status": STATUS[product["status"]],
+        **grid(product),
+    }
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each symbol of exchangeInfo."""
-    for product in decode(frame.payload)["symbols"]:
-        yield {
-            "venue_symbol": product["symbol"],
-            "kind": "spot",
-            "base": product["baseAsset"],
-            "quote": product["quoteAsset"],
-            "trading_status": STATUS[product["status"]],
-            **grid(product),
-        }
+    return each(decode(frame.payload)["symbols"], _instrument)
 
 
 class _Answer(msgspec.Struct):

@@ -10,12 +10,13 @@ Samples: captures/cryptofeed/BINANCE_FUTURES.* (2021-07), captures/hftbacktest-2
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
 from tidelake.venues.binance_spot import grid, refusal
-from tidelake.venues.payloads import decode
-from tidelake.venues.spec import Context, Rate, Record, Request, Venue
+from tidelake.venues.payloads import decode, each
+from tidelake.venues.spec import Context, Rate, Record, Request, Unreadable, Venue
 
 QUOTES = ("USDT", "USDC", "BUSD", "FDUSD", "USD1", "BTC", "ETH", "U")
 NEVER_MS = 4_133_404_800_000  # what a perpetual gives as its delivery date
@@ -42,23 +43,26 @@ def venue_symbol(symbol: str) -> str:
     raise ValueError(f"binance-usdm lists no {parsed.kind} {symbol!r}")
 
 
-def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+def _instrument(product: Any) -> Record:
+    dated = product["deliveryDate"] < NEVER_MS and "_" in product["symbol"]
+    return {
+        "venue_symbol": product["symbol"],
+        "kind": "future" if dated else "perpetual",
+        "base": product["baseAsset"],
+        "quote": product["quoteAsset"],
+        "settle": product["marginAsset"],
+        "contract_size": 1,
+        "contract_unit": product["baseAsset"],
+        "trading_status": STATUS[product["status"]],
+        "listed_at": product["onboardDate"],
+        "expires_at": product["deliveryDate"] if dated else None,
+        **grid(product),
+    }
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each contract of exchangeInfo."""
-    for product in decode(frame.payload)["symbols"]:
-        dated = product["deliveryDate"] < NEVER_MS and "_" in product["symbol"]
-        yield {
-            "venue_symbol": product["symbol"],
-            "kind": "future" if dated else "perpetual",
-            "base": product["baseAsset"],
-            "quote": product["quoteAsset"],
-            "settle": product["marginAsset"],
-            "contract_size": 1,
-            "contract_unit": product["baseAsset"],
-            "trading_status": STATUS[product["status"]],
-            "listed_at": product["onboardDate"],
-            "expires_at": product["deliveryDate"] if dated else None,
-            **grid(product),
-        }
+    return each(decode(frame.payload)["symbols"], _instrument)
 
 
 VENUE = Venue(

@@ -18,12 +18,13 @@ Samples: captures/cryptofeed/BITFINEX.* (2021-04; snapshots only, no "te")
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
-from tidelake.venues.payloads import decode, request_path
-from tidelake.venues.spec import Context, Rate, Record, Request, Venue
+from tidelake.venues.payloads import decode, each, request_path, whole
+from tidelake.venues.spec import Context, Rate, Record, Request, Unreadable, Venue
 
 OURS = {"UST": "USDT", "IOT": "IOTA", "DSH": "DASH", "QTM": "QTUM", "MNA": "MANA", "UDC": "USDC"}
 THEIRS = {ours: theirs for theirs, ours in OURS.items()}
@@ -63,14 +64,15 @@ def note_channel(frame: Frame, context: Context) -> None:
         return
     try:
         event = decode(frame.payload)
+        if not isinstance(event, dict) or event.get("event") != "subscribed":
+            return
+        about, symbol, number = event.get("channel"), event.get("symbol"), whole(event.get("chanId"))
     except ValueError:
         return
-    if not isinstance(event, dict) or event.get("event") != "subscribed":
-        return
-    channel = f"channel:{event.get('chanId')}"
+    channel = f"channel:{number}"
     context.pop(channel, None)
-    if event.get("channel") == "trades" and str(event.get("symbol")).startswith("t"):
-        context[channel] = event["symbol"]
+    if about == "trades" and isinstance(symbol, str) and symbol.startswith("t") and symbol.isascii():
+        context[channel] = symbol
 
 
 def _is_trade(row: object) -> bool:
@@ -94,7 +96,7 @@ def _trade(name: str, row: Any) -> Record:
     return {"symbol": name, **found}
 
 
-def trades(frame: Frame, context: Context) -> Iterable[Record]:
+def trades(frame: Frame, context: Context) -> Iterable[Record | Unreadable]:
     """Trades of a channel's snapshot or of a "te"; nothing of any other frame.
 
     Raises:
@@ -107,15 +109,18 @@ def trades(frame: Frame, context: Context) -> Iterable[Record]:
     rows = _rows(message, bool(name))
     if rows and not name:
         raise ValueError(f"trades on channel {message[0]}, which no frame before names")
-    return [_trade(name, row) for row in rows]
+    return each(rows, partial(_trade, name))
 
 
-def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+def _instrument(kind: str, pair: object) -> Record:
+    ours = symbols.parse(canonical(f"t{pair}"))
+    return {"venue_symbol": f"t{pair}", "kind": kind, "base": ours.base, "quote": ours.quote, "status": "trading"}
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each listed pair; the lists give names alone, no tick and no lot."""
     kind = "perpetual" if request_path(frame).endswith("future") else "spot"
-    for pair in decode(frame.payload)[0]:
-        ours = symbols.parse(canonical(f"t{pair}"))
-        yield {"venue_symbol": f"t{pair}", "kind": kind, "base": ours.base, "quote": ours.quote, "status": "trading"}
+    return each(decode(frame.payload)[0], partial(_instrument, kind))
 
 
 VENUE = Venue(

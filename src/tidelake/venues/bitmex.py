@@ -20,8 +20,8 @@ from typing import Any
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
-from tidelake.venues.payloads import decode, exact
-from tidelake.venues.spec import Context, Rate, Record, Request, Venue
+from tidelake.venues.payloads import decode, each, exact
+from tidelake.venues.spec import Context, Rate, Record, Request, Unreadable, Venue
 
 QUOTES = ("USD", "USDT", "USDC", "EUR")
 MONTHS = "FGHJKMNQUVXZ"  # January to December
@@ -89,24 +89,27 @@ def _contract(product: Any) -> Record:
     return {"contract_size": 1, "contract_unit": _asset(product["underlying"])}
 
 
-def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+def _instrument(product: Any) -> Record | None:
+    if product["typ"] not in KINDS:
+        return None
+    return {
+        "venue_symbol": product["symbol"],
+        "kind": KINDS[product["typ"]],
+        "base": _asset(product["underlying"]),
+        "quote": _asset(product["quoteCurrency"]),
+        "settle": _asset(product["settlCurrency"] or ""),
+        "tick_size": exact(product["tickSize"]),
+        "lot_size": exact(product["lotSize"]),
+        "trading_status": STATUS[product["state"]],
+        "listed_at": product["listing"],
+        "expires_at": product["expiry"],
+        **_contract(product),
+    }
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each perpetual, future and spot pair; indices and other kinds are left out."""
-    for product in decode(frame.payload):
-        if product["typ"] not in KINDS:
-            continue
-        yield {
-            "venue_symbol": product["symbol"],
-            "kind": KINDS[product["typ"]],
-            "base": _asset(product["underlying"]),
-            "quote": _asset(product["quoteCurrency"]),
-            "settle": _asset(product["settlCurrency"] or ""),
-            "tick_size": exact(product["tickSize"]),
-            "lot_size": exact(product["lotSize"]),
-            "trading_status": STATUS[product["state"]],
-            "listed_at": product["listing"],
-            "expires_at": product["expiry"],
-            **_contract(product),
-        }
+    return each(decode(frame.payload), _instrument)
 
 
 VENUE = Venue(

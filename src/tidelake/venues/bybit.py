@@ -18,6 +18,7 @@ import calendar
 import datetime as dt
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -25,8 +26,8 @@ import msgspec
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
-from tidelake.venues.payloads import decode, exact, finished, interval_of, ms, request_query
-from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Venue
+from tidelake.venues.payloads import as_object, decode, each, exact, finished, interval_of, ms, request_query
+from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
 
 PAGE, SPOT_PAGE = 1_000, 60
 SPOT = "spot:"
@@ -123,14 +124,18 @@ def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
     return Request(f"/v5/market/kline?category={category(symbol)}&symbol={name}&interval={bar}{begin}&limit={PAGE}")
 
 
-def trades_legacy(frame: Frame, _: Context) -> Iterable[Record]:
+def _legacy_trade(row: object) -> Record | None:
+    found = as_object(row)
+    return {**found, "size_unit": size_unit(found["symbol"])} if "trade_time_ms" in found else None
+
+
+def trades_legacy(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """Trades of a legacy frame; nothing of any other frame."""
     message = decode(frame.payload)
     topic = message.get("topic")
     if isinstance(topic, str) and topic.startswith("trade.") and isinstance(message.get("data"), list):
-        for row in message["data"]:
-            if "trade_time_ms" in row:
-                yield {**row, "size_unit": size_unit(row["symbol"])}
+        return each(message["data"], _legacy_trade)
+    return ()
 
 
 def _frame_category(frame: Frame, row: dict[str, Any]) -> str:
@@ -140,80 +145,100 @@ def _frame_category(frame: Frame, row: dict[str, Any]) -> str:
     return "spot" if "L" not in row and not OPTION.match(row["s"]) else category(row["s"])
 
 
-def trades_v5(frame: Frame, _: Context) -> Iterable[Record]:
+def _v5_trade(frame: Frame, row: object) -> Record:
+    found = as_object(row)
+    name = qualified(found["s"], _frame_category(frame, found))
+    return {**found, "symbol": name, "size_unit": size_unit(name)}
+
+
+def trades_v5(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """Trades of a v5 frame; nothing of any other frame."""
     message = decode(frame.payload)
     topic = message.get("topic")
     if isinstance(topic, str) and topic.startswith("publicTrade."):
-        for row in message["data"]:
-            name = qualified(row["s"], _frame_category(frame, row))
-            yield {**row, "symbol": name, "size_unit": size_unit(name)}
+        return each(message["data"], partial(_v5_trade, frame))
+    return ()
 
 
-def trades_page(frame: Frame, _: Context) -> Iterable[Record]:
+def _page_trade(in_category: str, row: object) -> Record:
+    found = as_object(row)
+    name = qualified(found["symbol"], in_category)
+    return {**found, "symbol": name, "size_unit": size_unit(name)}
+
+
+def trades_page(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """Trades of a REST page."""
     result = decode(frame.payload)["result"]
-    for row in result["list"]:
-        name = qualified(row["symbol"], result["category"])
-        yield {**row, "symbol": name, "size_unit": size_unit(name)}
+    return each(result["list"], partial(_page_trade, result["category"]))
 
 
-def candles(frame: Frame, _: Context) -> Iterable[Record]:
+def _bar(frame: Frame, name: str, interval: str, row: Any) -> Record | None:
+    start, open_, high, low, close, volume, turnover = row
+    if not finished(frame, start, interval):
+        return None
+    base, quote = (turnover, volume) if size_unit(name) == "quote" else (volume, turnover)
+    bar = {"open": open_, "high": high, "low": low, "close": close, "volume": base, "quote": quote}
+    return {"symbol": name, "interval": interval, "start": start, **bar}
+
+
+def candles(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each finished bar; for inverse contracts the two volumes change places."""
     query, result = request_query(frame), decode(frame.payload)["result"]
     interval = interval_of(BARS, query["interval"])
     name = qualified(result["symbol"], result["category"])
-    for start, open_, high, low, close, volume, turnover in result["list"]:
-        if finished(frame, int(start), interval):
-            base, quote = (turnover, volume) if size_unit(name) == "quote" else (volume, turnover)
-            bar = {"open": open_, "high": high, "low": low, "close": close, "volume": base, "quote": quote}
-            yield {"symbol": name, "interval": interval, "start": start, **bar}
+    return each(result["list"], partial(_bar, frame, name, interval))
 
 
 STATUS = {"Trading": "trading", "PreLaunch": "pre", "Delivering": "halted", "Closed": "delisted", "Settling": "halted"}
 
 
-def instruments_legacy(frame: Frame, _: Context) -> Iterable[Record]:
+def _legacy_instrument(product: Any) -> Record:
+    symbol = symbols.parse(canonical(product["name"]))
+    return {
+        "venue_symbol": product["name"],
+        "kind": symbol.kind,
+        "base": product["base_currency"],
+        "quote": product["quote_currency"],
+        "settle": product["base_currency"] if product["quote_currency"] == "USD" else product["quote_currency"],
+        "tick_size": exact(product["price_filter"]["tick_size"]),
+        "lot_size": exact(product["lot_size_filter"]["qty_step"]),
+        "min_size": exact(product["lot_size_filter"]["min_trading_qty"]),
+        "trading_status": STATUS[product["status"]],
+    }
+
+
+def instruments_legacy(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each symbol of the v2 list; `alias` names dated contracts by their day, `name` by month letter."""
-    for product in decode(frame.payload)["result"]:
-        symbol = symbols.parse(canonical(product["name"]))
-        yield {
-            "venue_symbol": product["name"],
-            "kind": symbol.kind,
-            "base": product["base_currency"],
-            "quote": product["quote_currency"],
-            "settle": product["base_currency"] if product["quote_currency"] == "USD" else product["quote_currency"],
-            "tick_size": exact(product["price_filter"]["tick_size"]),
-            "lot_size": exact(product["lot_size_filter"]["qty_step"]),
-            "min_size": exact(product["lot_size_filter"]["min_trading_qty"]),
-            "trading_status": STATUS[product["status"]],
-        }
+    return each(decode(frame.payload)["result"], _legacy_instrument)
 
 
-def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+def _instrument(in_category: str, product: Any) -> Record:
+    name = qualified(product["symbol"], in_category)
+    lot = product["lotSizeFilter"]
+    option = product.get("optionsType")
+    found = OPTION.match(name)
+    return {
+        "venue_symbol": product["symbol"] if in_category != "spot" else name,
+        "symbol": name,
+        "kind": symbols.parse(canonical(name)).kind,
+        "base": product["baseCoin"],
+        "quote": product["quoteCoin"],
+        "settle": product.get("settleCoin") or None,
+        "tick_size": exact(product["priceFilter"]["tickSize"]),
+        "lot_size": exact(lot.get("qtyStep") or lot.get("basePrecision")),
+        "min_size": exact(lot["minOrderQty"]),
+        "trading_status": STATUS[product["status"]],
+        "listed_at": _time(product.get("launchTime")),
+        "expires_at": _time(product.get("deliveryTime")),
+        "strike": found[3] if found else None,
+        "option_type": option.lower() if option else None,
+    }
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each instrument of a v5 list; `deliveryTime` is "0" for perpetuals."""
     result = decode(frame.payload)["result"]
-    for product in result["list"]:
-        name = qualified(product["symbol"], result["category"])
-        lot = product["lotSizeFilter"]
-        option = product.get("optionsType")
-        found = OPTION.match(name)
-        yield {
-            "venue_symbol": product["symbol"] if result["category"] != "spot" else name,
-            "symbol": name,
-            "kind": symbols.parse(canonical(name)).kind,
-            "base": product["baseCoin"],
-            "quote": product["quoteCoin"],
-            "settle": product.get("settleCoin") or None,
-            "tick_size": exact(product["priceFilter"]["tickSize"]),
-            "lot_size": exact(lot.get("qtyStep") or lot.get("basePrecision")),
-            "min_size": exact(lot["minOrderQty"]),
-            "trading_status": STATUS[product["status"]],
-            "listed_at": _time(product.get("launchTime")),
-            "expires_at": _time(product.get("deliveryTime")),
-            "strike": found[3] if found else None,
-            "option_type": option.lower() if option else None,
-        }
+    return each(result["list"], partial(_instrument, result["category"]))
 
 
 def _time(text: str | None) -> str | None:
@@ -274,6 +299,7 @@ VENUE = Venue(
         "instruments_legacy": instruments_legacy,
         "instruments": instruments,
     },
+    tokens={"trades_legacy": b'"trade.', "trades_v5": b'"publicTrade.'},
     recording_names=("BYBIT",),
     refusal=refusal,
 )

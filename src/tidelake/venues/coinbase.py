@@ -14,12 +14,23 @@ Samples: captures/cryptofeed/COINBASE.* (2021-04)
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
-from tidelake.venues.payloads import INTERVAL_SECONDS, decode, exact, finished, request_path, request_query
-from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Venue
+from tidelake.venues.payloads import (
+    INTERVAL_SECONDS,
+    decode,
+    each,
+    exact,
+    finished,
+    interval_of,
+    request_path,
+    request_query,
+    whole,
+)
+from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
 
 PAGE = 1_000
 CANDLES = 300
@@ -67,31 +78,39 @@ def _status(product: Any) -> str:
             raise ValueError(f"product status {other!r} is unknown")
 
 
-def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+def _instrument(product: Any) -> Record:
+    return {
+        "venue_symbol": product["id"],
+        "kind": "spot",
+        "base": product["base_currency"],
+        "quote": product["quote_currency"],
+        "tick_size": exact(product["quote_increment"]),
+        "lot_size": exact(product["base_increment"]),
+        "min_size": exact(product.get("base_min_size")),
+        "trading_status": _status(product),
+    }
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each product."""
     if not request_path(frame).endswith("/products"):
-        return
-    for product in decode(frame.payload):
-        yield {
-            "venue_symbol": product["id"],
-            "kind": "spot",
-            "base": product["base_currency"],
-            "quote": product["quote_currency"],
-            "tick_size": exact(product["quote_increment"]),
-            "lot_size": exact(product["base_increment"]),
-            "min_size": exact(product.get("base_min_size")),
-            "trading_status": _status(product),
-        }
+        return ()
+    return each(decode(frame.payload), _instrument)
 
 
-def candles(frame: Frame, _: Context) -> Iterable[Record]:
+def _bar(frame: Frame, interval: str, row: Any) -> Record | None:
+    start, low, high, open_, close, volume = row
+    if not finished(frame, whole(start) * 1_000, interval):
+        return None
+    bar = {"open": open_, "high": high, "low": low, "close": close, "volume": volume}
+    return {"interval": interval, "start": start, **bar}
+
+
+def candles(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each finished bar; the interval stands in the request."""
-    seconds = int(request_query(frame)["granularity"])
-    interval = next(name for name, step in INTERVAL_SECONDS.items() if step == seconds)
-    for start, low, high, open_, close, volume in decode(frame.payload):
-        if finished(frame, start * 1_000, interval):
-            bar = {"open": open_, "high": high, "low": low, "close": close, "volume": volume}
-            yield {"interval": interval, "start": start, **bar}
+    steps = ((name, str(step)) for name, step in INTERVAL_SECONDS.items())
+    interval = interval_of(steps, request_query(frame)["granularity"])
+    return each(decode(frame.payload), partial(_bar, frame, interval))
 
 
 VENUE = Venue(

@@ -17,14 +17,25 @@ Samples: captures/cryptofeed/DERIBIT.* (2021-07; no trade in them)
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
-from tidelake.venues.payloads import INTERVAL_SECONDS, decode, exact, finished, interval_of, ms, request_query
-from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Venue
+from tidelake.venues.payloads import (
+    INTERVAL_SECONDS,
+    as_object,
+    decode,
+    each,
+    exact,
+    finished,
+    interval_of,
+    ms,
+    request_query,
+)
+from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
 
 PAGE = 1_000
 CANDLES = 1_000
@@ -91,32 +102,36 @@ def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
 
 
 def _record(row: dict[str, Any]) -> Record:
-    return {**row, "size_unit": size_unit(row["instrument_name"])}
+    return {**as_object(row), "size_unit": size_unit(row["instrument_name"])}
 
 
-def trades_frame(frame: Frame, _: Context) -> Iterable[Record]:
+def trades_frame(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """Trades of a subscription; nothing of any other channel."""
-    if b'"trades.' not in frame.payload:
-        return []
     params = decode(frame.payload).get("params") or {}
     named = str(params.get("channel", "")).startswith("trades.")
-    return [_record(row) for row in params["data"]] if named else []
+    return each(params["data"], _record) if named else ()
 
 
-def trades_page(frame: Frame, _: Context) -> Iterable[Record]:
+def trades_page(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """Trades of a REST page."""
-    return [_record(row) for row in decode(frame.payload)["result"]["trades"]]
+    return each(decode(frame.payload)["result"]["trades"], _record)
 
 
-def candles(frame: Frame, _: Context) -> Iterable[Record]:
+def _bar(frame: Frame, name: str, interval: str, row: Any) -> Record | None:
+    start, open_, high, low, close, volume, cost = row
+    if not volume or not finished(frame, start, interval):
+        return None
+    bar = {"open": open_, "high": high, "low": low, "close": close, "volume": volume, "quote": cost}
+    return {"symbol": name, "interval": interval, "start": start, **bar}
+
+
+def candles(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each finished bar with a trade; the answer holds one list for each column."""
     query, result = request_query(frame), decode(frame.payload)["result"]
     interval = interval_of(RESOLUTIONS, query["resolution"])
     names = ("ticks", "open", "high", "low", "close", "volume", "cost")
-    for start, open_, high, low, close, volume, cost in zip(*(result[name] for name in names), strict=True):
-        if volume and finished(frame, start, interval):
-            bar = {"open": open_, "high": high, "low": low, "close": close, "volume": volume, "quote": cost}
-            yield {"symbol": query["instrument_name"], "interval": interval, "start": start, **bar}
+    rows = list(zip(*(result[name] for name in names), strict=True))
+    return each(rows, partial(_bar, frame, query["instrument_name"], interval))
 
 
 def _status(product: dict[str, Any]) -> str:
@@ -134,33 +149,36 @@ def _status(product: dict[str, Any]) -> str:
             raise ValueError(f"state {other!r} is unknown")
 
 
-def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+def _instrument(product: Any) -> Record | None:
+    if product["kind"].endswith("combo"):
+        return None
+    name = product["instrument_name"]
+    kind = "perpetual" if name.endswith("-PERPETUAL") else product["kind"]
+    linear = "_" in name
+    quote = (product.get("counter_currency") or product["quote_currency"]) if linear else "USD"
+    contract = kind != "spot"
+    return {
+        "venue_symbol": name,
+        "kind": kind,
+        "base": product["base_currency"],
+        "quote": quote,
+        "settle": product.get("settlement_currency") or (quote if linear else product["base_currency"]),
+        "tick_size": exact(product["tick_size"]),
+        "lot_size": exact(product["contract_size"]),
+        "min_size": exact(product["min_trade_amount"]),
+        "contract_size": exact(product["contract_size"]) if contract else None,
+        "contract_unit": ("USD" if size_unit(name) == "quote" else product["base_currency"]) if contract else None,
+        "trading_status": _status(product),
+        "listed_at": product["creation_timestamp"],
+        "expires_at": product["expiration_timestamp"] if kind in ("future", "option") else None,
+        "strike": exact(product.get("strike")) if kind == "option" else None,
+        "option_type": product.get("option_type") if kind == "option" else None,
+    }
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each instrument; combos are left out."""
-    for product in decode(frame.payload)["result"]:
-        if product["kind"].endswith("combo"):
-            continue
-        name = product["instrument_name"]
-        kind = "perpetual" if name.endswith("-PERPETUAL") else product["kind"]
-        linear = "_" in name
-        quote = (product.get("counter_currency") or product["quote_currency"]) if linear else "USD"
-        contract = kind != "spot"
-        yield {
-            "venue_symbol": name,
-            "kind": kind,
-            "base": product["base_currency"],
-            "quote": quote,
-            "settle": product.get("settlement_currency") or (quote if linear else product["base_currency"]),
-            "tick_size": exact(product["tick_size"]),
-            "lot_size": exact(product["contract_size"]),
-            "min_size": exact(product["min_trade_amount"]),
-            "contract_size": exact(product["contract_size"]) if contract else None,
-            "contract_unit": ("USD" if size_unit(name) == "quote" else product["base_currency"]) if contract else None,
-            "trading_status": _status(product),
-            "listed_at": product["creation_timestamp"],
-            "expires_at": product["expiration_timestamp"] if kind in ("future", "option") else None,
-            "strike": exact(product.get("strike")) if kind == "option" else None,
-            "option_type": product.get("option_type") if kind == "option" else None,
-        }
+    return each(decode(frame.payload)["result"], _instrument)
 
 
 class _Error(msgspec.Struct):
@@ -192,6 +210,7 @@ VENUE = Venue(
     candles=CandlePages(page=candle_page, intervals=tuple(ours for ours, _ in RESOLUTIONS), page_size=CANDLES),
     instruments=(Request("/api/v2/public/get_instruments?currency=any&expired=false"),),
     flatten={"trades": trades_frame, "trades_page": trades_page, "candles": candles, "instruments": instruments},
+    tokens={"trades": b'"trades.'},
     recording_names=("DERIBIT",),
     refusal=refusal,
 )

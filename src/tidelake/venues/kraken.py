@@ -17,13 +17,15 @@ Samples: captures/cryptofeed/KRAKEN.* (2021-04), rest/kraken_http_trades_XBTUSDT
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import partial
+from typing import Any
 
 import msgspec
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
-from tidelake.venues.payloads import decode, exact, finished, interval_of, request_query
-from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Venue
+from tidelake.venues.payloads import as_object, decode, each, exact, finished, interval_of, request_query, whole
+from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
 
 PAGE = 1_000
 CANDLES = 720
@@ -121,56 +123,61 @@ def _trade(pair: str, row: object) -> Record:
     return {"symbol": pair, **dict(zip(TRADE, row if isinstance(row, list) else (), strict=False))}
 
 
-def trades_v1(frame: Frame, _: Context) -> Iterable[Record]:
+def trades_v1(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """Trades of a v1 frame; nothing of any other frame."""
-    if not frame.payload.startswith(b"[") or b'"trade"' not in frame.payload:
-        return
-    message = decode(frame.payload)
+    message = decode(frame.payload) if frame.payload.startswith(b"[") else []
     if len(message) == 4 and message[2] == "trade":
-        for row in message[1]:
-            yield _trade(message[3], row)
+        return each(message[1], partial(_trade, message[3]))
+    return ()
 
 
-def trades_page(frame: Frame, _: Context) -> Iterable[Record]:
+def trades_page(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """Trades of a REST page, with ids."""
     for pair, rows in decode(frame.payload)["result"].items():
         if pair != "last":
-            for row in rows:
-                yield _trade(pair, row)
+            yield from each(rows, partial(_trade, pair))
 
 
-def candles(frame: Frame, _: Context) -> Iterable[Record]:
+def _bar(frame: Frame, pair: str, interval: str, row: Any) -> Record | None:
+    start, open_, high, low, close, _vwap, volume, count = row
+    if not finished(frame, whole(start) * 1_000, interval):
+        return None
+    bar = {"open": open_, "high": high, "low": low, "close": close, "volume": volume, "trades": count}
+    return {"symbol": pair, "interval": interval, "start": start, **bar}
+
+
+def candles(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each finished bar; the interval stands in the request."""
     interval = interval_of(MINUTES, request_query(frame).get("interval", "1"))
     for pair, rows in decode(frame.payload)["result"].items():
-        if pair == "last":
-            continue
-        for start, open_, high, low, close, _vwap, volume, count in rows:
-            if finished(frame, start * 1_000, interval):
-                bar = {"open": open_, "high": high, "low": low, "close": close, "volume": volume, "trades": count}
-                yield {"symbol": pair, "interval": interval, "start": start, **bar}
+        if pair != "last":
+            yield from each(rows, partial(_bar, frame, pair, interval))
 
 
 STATUS = {"online": "trading", "cancel_only": "halted", "post_only": "halted", "limit_only": "trading"}
 STATUS |= {"reduce_only": "halted", "maintenance": "halted", "delisted": "delisted", "work_in_progress": "pre"}
 
 
-def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+def _instrument(named: tuple[str, Any]) -> Record | None:
+    key, pair = named[0], as_object(named[1])
+    if "wsname" not in pair:
+        return None
+    return {
+        "venue_symbol": key,
+        "wsname": pair["wsname"],
+        "kind": "spot",
+        "base": asset(pair["base"]),
+        "quote": asset(pair["quote"]),
+        "tick_size": exact(pair.get("tick_size")) or Decimal(1).scaleb(-pair["pair_decimals"]),
+        "lot_size": Decimal(1).scaleb(-pair["lot_decimals"]),
+        "min_size": exact(pair.get("ordermin")),
+        "trading_status": STATUS[pair.get("status", "online")],
+    }
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each pair with a public book; before `tick_size` came, `pair_decimals` said the same."""
-    for key, pair in decode(frame.payload)["result"].items():
-        if "wsname" not in pair:
-            continue
-        yield {
-            "venue_symbol": key,
-            "wsname": pair["wsname"],
-            "kind": "spot",
-            "base": asset(pair["base"]),
-            "quote": asset(pair["quote"]),
-            "tick_size": exact(pair.get("tick_size")) or Decimal(1).scaleb(-pair["pair_decimals"]),
-            "lot_size": Decimal(1).scaleb(-pair["lot_decimals"]),
-            "min_size": exact(pair.get("ordermin")),
-            "trading_status": STATUS[pair.get("status", "online")],
-        }
+    return each(list(decode(frame.payload)["result"].items()), _instrument)
 
 
 class _Answer(msgspec.Struct):
@@ -197,6 +204,7 @@ VENUE = Venue(
     candles=CandlePages(page=candle_page, intervals=tuple(ours for ours, _ in MINUTES), page_size=CANDLES),
     instruments=(Request("/0/public/AssetPairs"),),
     flatten={"trades_v1": trades_v1, "trades_page": trades_page, "candles": candles, "instruments": instruments},
+    tokens={"trades_v1": b'"trade"'},
     recording_names=("KRAKEN",),
     refusal=refusal,
 )

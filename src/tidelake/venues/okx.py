@@ -18,14 +18,25 @@ Samples: captures/cryptofeed/OKX.* (2022-05)
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
-from tidelake.venues.payloads import INTERVAL_SECONDS, decode, exact, interval_of, ms, ms_up, request_query
-from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Venue
+from tidelake.venues.payloads import (
+    INTERVAL_SECONDS,
+    as_object,
+    decode,
+    each,
+    exact,
+    interval_of,
+    ms,
+    ms_up,
+    request_query,
+)
+from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
 
 PAGE = 100
 BARS = (("1m", "1m"), ("5m", "5m"), ("15m", "15m"), ("1h", "1H"), ("1d", "1Dutc"))
@@ -93,28 +104,44 @@ def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
     return Request(f"/api/v5/market/history-candles?instId={symbol}&bar={bar}{period}&limit={PAGE}")
 
 
-def _rows(frame: Frame) -> tuple[str, list[dict[str, Any]]]:
+def _rows(frame: Frame, *, joined: bool) -> list[Any]:
+    """Rows of one of the two kinds; what is no object counts among the single ones."""
     message = decode(frame.payload)
-    return message.get("arg", {}).get("channel", ""), message.get("data") or []
+    counted = message.get("arg", {}).get("channel", "") == "trades"
+    rows = message.get("data") or []
+    if not isinstance(rows, list):
+        raise ValueError("no list at 'data'")
+    return [row for row in rows if (counted and _is_joined(row)) == joined]
+
+
+def _is_joined(row: object) -> bool:
+    return isinstance(row, dict) and dict.__contains__(row, "count")  # asked of an unreadable object too
 
 
 def _record(row: dict[str, Any]) -> Record:
-    return {**row, "size_unit": size_unit(row["instId"])}
+    return {**as_object(row), "size_unit": size_unit(row["instId"])}
 
 
-def trades(frame: Frame, _: Context) -> Iterable[Record]:
+def trades(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """Single trades, of a page or of a frame."""
-    channel, rows = _rows(frame)
-    return [_record(row) for row in rows if channel != "trades" or "count" not in row]
+    return each(_rows(frame, joined=False), _record)
 
 
-def trades_joined(frame: Frame, _: Context) -> Iterable[Record]:
+def trades_joined(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """Trades that the `trades` channel joined from fills of one taker order."""
-    channel, rows = _rows(frame)
-    return [_record(row) for row in rows if channel == "trades" and "count" in row]
+    return each(_rows(frame, joined=True), _record)
 
 
-def candles(frame: Frame, _: Context) -> Iterable[Record]:
+def _bar(name: str, interval: str, contracts: bool, row: Any) -> Record | None:
+    start, open_, high, low, close, volume, volume_2, volume_quote, confirmed = row
+    if confirmed != "1":
+        return None
+    bar = {"open": open_, "high": high, "low": low, "close": close}
+    size = {"volume": volume_2 if contracts else volume, "quote": volume_quote}
+    return {"symbol": name, "interval": interval, "start": start, **bar, **size}
+
+
+def candles(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each bar that the venue calls confirmed.
 
     Volumes are base and quote for spot; for contracts the second number is the base volume, the third the quote one.
@@ -122,34 +149,33 @@ def candles(frame: Frame, _: Context) -> Iterable[Record]:
     query = request_query(frame)
     interval = interval_of(BARS, query["bar"])
     contracts = size_unit(query["instId"]) == "contracts"
-    for start, open_, high, low, close, volume, volume_2, volume_quote, confirmed in decode(frame.payload)["data"]:
-        if confirmed == "1":
-            bar = {"open": open_, "high": high, "low": low, "close": close}
-            size = {"volume": volume_2 if contracts else volume, "quote": volume_quote}
-            yield {"symbol": query["instId"], "interval": interval, "start": start, **bar, **size}
+    return each(decode(frame.payload)["data"], partial(_bar, query["instId"], interval, contracts))
 
 
-def instruments(frame: Frame, _: Context) -> Iterable[Record]:
+def _instrument(product: Any) -> Record:
+    base, quote = product["instId"].split("-")[:2]
+    return {
+        "venue_symbol": product["instId"],
+        "kind": KINDS[product["instType"]],
+        "base": product["baseCcy"] or base,
+        "quote": product["quoteCcy"] or quote,
+        "settle": product["settleCcy"] or None,
+        "tick_size": exact(product["tickSz"]),
+        "lot_size": exact(product["lotSz"]),
+        "min_size": exact(product["minSz"]),
+        "contract_size": _contract_size(product),
+        "contract_unit": product["ctValCcy"] or None,
+        "trading_status": STATUS[product["state"]],
+        "listed_at": exact(product["listTime"]),
+        "expires_at": exact(product["expTime"]),
+        "strike": exact(product["stk"]),
+        "option_type": {"C": "call", "P": "put", "": None}[product["optType"]],
+    }
+
+
+def instruments(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """One record for each instrument; an option's strike and right and all assets of a contract come from its name."""
-    for product in decode(frame.payload)["data"]:
-        base, quote = product["instId"].split("-")[:2]
-        yield {
-            "venue_symbol": product["instId"],
-            "kind": KINDS[product["instType"]],
-            "base": product["baseCcy"] or base,
-            "quote": product["quoteCcy"] or quote,
-            "settle": product["settleCcy"] or None,
-            "tick_size": exact(product["tickSz"]),
-            "lot_size": exact(product["lotSz"]),
-            "min_size": exact(product["minSz"]),
-            "contract_size": _contract_size(product),
-            "contract_unit": product["ctValCcy"] or None,
-            "trading_status": STATUS[product["state"]],
-            "listed_at": exact(product["listTime"]),
-            "expires_at": exact(product["expTime"]),
-            "strike": exact(product["stk"]),
-            "option_type": {"C": "call", "P": "put", "": None}[product["optType"]],
-        }
+    return each(decode(frame.payload)["data"], _instrument)
 
 
 def _contract_size(product: dict[str, Any]) -> Decimal | None:

@@ -9,7 +9,16 @@ from tidelake.raw.frame import Frame
 
 Record = Mapping[str, object]  # str, int, Decimal, bool or None under each field name
 Context = dict[str, str]
-Flatten = Callable[[Frame, Context], Iterable[Record]]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands in a record's place where an item could not be read; the items beside it go on."""
+
+    reason: str
+
+
+Flatten = Callable[[Frame, Context], Iterable[Record | Unreadable]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,8 @@ class Venue:
         trades, candles: Paging, where the venue has it.
         instruments: Requests that together list all products.
         flatten: Functions that mappings name in `flatten`, for payloads that a mapping cannot say.
+        tokens: By flatten function: bytes that each payload with records holds (unless it escapes letters), so that
+            others need not be parsed.
         note_context: Reads what later frames need from a frame (such as channel id to symbol) into the context;
             `context_token` is bytes that such frames always hold, so that others need not be parsed.
         recording_names: Upper-case file name prefixes under which recorders keep this venue's frames.
@@ -98,6 +109,7 @@ class Venue:
     candles: CandlePages | None = None
     instruments: tuple[Request, ...] = ()
     flatten: Mapping[str, Flatten] = field(default_factory=dict)
+    tokens: Mapping[str, bytes] = field(default_factory=dict)
     note_context: Callable[[Frame, Context], None] | None = None
     context_token: bytes = b""
     recording_names: tuple[str, ...] = ()
