@@ -15,7 +15,7 @@ from tidelake.raw.store import Store
 from tidelake.sim.faults import FaultPlan
 from tidelake.sim.market import Market
 from tidelake.sim.server import SimServer
-from tidelake.tables.decode import page_rows
+from tidelake.tables.pages import read_page
 from tidelake.transport.http import Patience
 from tidelake.venues.spec import Rate
 
@@ -71,7 +71,7 @@ class World:
     def kept(self) -> dict[str, int]:
         """Trade ids in the lake with their event times."""
         pages = (frame for frame in self.frames() if frame.kind == "page" and frame.symbol == self.symbol)
-        return {trade_id: ns for page in pages for _, ns, trade_id in page_rows(self.source, page)}
+        return {trade_id: ns for page in pages for _, ns, trade_id in read_page(self.source, page).rows}
 
     def truth(self, since_ns: int, until_ns: int | None = None) -> list[str]:
         """The ids that the market says there are, in order."""

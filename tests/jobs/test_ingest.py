@@ -1,10 +1,14 @@
 """Ingest against simulated venues: every trade of the market is in the lake, whatever the venue does on the way."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from tests.jobs.conftest import HOUR, MINUTE, NUMBERED, START
 from tidelake.jobs.ingest import ingest
 from tidelake.jobs.repair import repair
+from tidelake.jobs.session import Session
 from tidelake.sim.faults import FaultPlan
 
 COLD = START - 90 * MINUTE
@@ -163,3 +167,31 @@ def test_pages_are_kept_verbatim_with_their_request(world):
     assert first.request == f"GET {w.server.url}/products/BTC-USD/trades?limit=1000"
     assert first.payload == w.server.apis["coinbase"].get("/products/BTC-USD/trades?limit=1000").body
     assert first.recv_ns == START
+
+
+def test_a_row_that_cannot_be_read_is_named_so_and_stops_nothing(world, monkeypatch):
+    w = world("coinbase")
+    seqs = [int(trade_id) for trade_id in w.truth(START - 90 * MINUTE)]
+    bad = seqs[len(seqs) // 2]
+    ask = Session.ask
+
+    async def damaged(self, venue, request):
+        answer = await ask(self, venue, request)
+        rows = json.loads(answer.body)
+        for row in rows:
+            if row["trade_id"] == bad:
+                row["size"] = "nothing"
+        return replace(answer, body=json.dumps(rows).encode())
+
+    monkeypatch.setattr(Session, "ask", damaged)
+    report = ingest(w.store, "coinbase", [w.symbol], settings=w.settings)
+    (row,) = report.rows
+    assert (report.exit_code, row.state, row.gaps, row.absent) == (3, "done", 1, 0)
+    assert "1 runs could not be read" in row.reason
+    (gap,) = [i for i in w.coverage().intervals if i.state != "VALID"]
+    assert (gap.state, gap.rule, gap.first, gap.last) == ("GAP", "unreadable", bad, bad)
+    w.now[0] += 10 * MINUTE
+    (row,) = ingest(w.store, "coinbase", [w.symbol], settings=w.settings).rows
+    assert row.state == "done"
+    assert row.pages == 1
+    assert w.missing(START - 90 * MINUTE) == [str(bad)]

@@ -2,8 +2,9 @@
 
 from urllib.parse import parse_qs, urlsplit
 
-from tidelake.jobs.stream import PageRow, TradeStream
+from tidelake.jobs.stream import TradeStream
 from tidelake.jobs.walk import NoTrades
+from tidelake.tables.pages import PageRow
 
 
 async def take_latest(stream: TradeStream, since_ns: int) -> None:

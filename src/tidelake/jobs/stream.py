@@ -8,17 +8,15 @@ from tidelake.errors import FormatDrift, TidelakeError
 from tidelake.jobs.extent import Extent
 from tidelake.jobs.report import Outcome, State, utc
 from tidelake.jobs.session import Session
-from tidelake.raw.coverage import StreamCoverage, coverage
+from tidelake.raw.coverage import Interval, StreamCoverage, coverage
 from tidelake.raw.entry import Note, NoteName
 from tidelake.raw.lane import LaneWriter, lane_name
 from tidelake.raw.ledger import Ledger
-from tidelake.tables.decode import page_rows
 from tidelake.tables.describe import describe_for
+from tidelake.tables.pages import PageRow, read_page
 from tidelake.venues.spec import Request, TradePages, Venue
 
 FEED = "trades"
-
-PageRow = tuple[int | None, int, str]  # trade_seq, event time in ns, trade_id
 
 
 class OtherWriter(TidelakeError):
@@ -32,6 +30,7 @@ class TradeStream:
         extent: Numbers that are in the lake, or given up; filled for venues that number.
         covered: Coverage when it was opened.
         pages, trades: Answers kept, and rows on them.
+        refused: Why rows of the last answer could not be read.
     """
 
     def __init__(self, session: Session, venue: Venue, symbol: str) -> None:
@@ -46,6 +45,7 @@ class TradeStream:
         self.extent = Extent()
         self.pages = 0
         self.trades = 0
+        self.refused: list[str] = []
         self.started = time.monotonic()
         self._unsealed = 0
         self._wanted: list[Note] = []
@@ -88,13 +88,13 @@ class TradeStream:
         return next((c for c in found if (c.feed, c.symbol, c.axis) == (FEED, self.symbol, axis)), None)
 
     def learn(self, covered: StreamCoverage | None, *, give_up: bool) -> None:
-        """Take runs over from coverage; with `give_up` also what the venue does not have or no longer answers."""
+        """Take runs over from coverage; with `give_up` also what asking again cannot bring."""
         for interval in covered.intervals if covered else ():
             if interval.state == "VALID":
                 self.extent.add(interval.first, interval.last, interval.first_ns, interval.last_ns)
         for interval in covered.intervals if covered and give_up else ():
             closed = interval.first and interval.last
-            if closed and (interval.state == "SUSPECT" or interval.out_of_reach):
+            if closed and (interval.state == "SUSPECT" or interval.out_of_reach or interval.rule == "unreadable"):
                 self.extent.bridge(interval.first, interval.last)
 
     async def ask(self, request: Request) -> list[PageRow]:
@@ -120,12 +120,13 @@ class TradeStream:
         self.pages += 1
         self._unsealed += 1
         try:
-            rows = page_rows(self.venue.source, frame, self.session.settings.mappings)
+            page = read_page(self.venue.source, frame, self.session.settings.mappings)
         except ValueError as exc:
             raise FormatDrift(
                 f"{self.venue.source} {self.symbol}: {exc}. The page is kept in lane {self.lane}; "
                 "nothing after it was asked for."
             ) from exc
+        rows, self.refused = page.rows, page.refused
         self.trades += len(rows)
         if self.venue.numbered:
             self.extent.add_rows((seq, ns) for seq, ns, _ in rows if seq is not None)
@@ -178,5 +179,9 @@ class TradeStream:
             out_of_reach=sum(i.out_of_reach for i in gaps),
             absent=sum(i.state == "SUSPECT" for i in inside),
             seconds=time.monotonic() - self.started,
-            reason=reason,
+            reason=reason or self._unreadable(inside),
         )
+
+    def _unreadable(self, inside: list[Interval]) -> str:
+        count = sum(interval.rule == "unreadable" for interval in inside)
+        return f"{count} runs could not be read; see `quarantine` after derive" if count else ""

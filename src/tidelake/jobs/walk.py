@@ -10,8 +10,9 @@ from datetime import timedelta
 
 from tidelake.errors import SourceError, TidelakeError
 from tidelake.jobs.extent import Run
-from tidelake.jobs.stream import PageRow, TradeStream
+from tidelake.jobs.stream import TradeStream
 from tidelake.raw.entry import NoteName
+from tidelake.tables.pages import PageRow
 from tidelake.venues.spec import Request
 
 MARGINS_NS = tuple(8**power * 1_000_000_000 for power in range(9))  # 1 s to half a year
@@ -105,7 +106,7 @@ class Walk:
                 return
             if not lower or lower[-1] != rows[-1]:
                 raise self._misanswered(f"trades below {run.first}", rows)
-            self._give_up("absent", lower[-1][0] + 1, run.first - 1, run.first_ns)
+            self._give_up(self._missing("absent"), lower[-1][0] + 1, run.first - 1, run.first_ns)
 
     async def up(self, start: int, *, until_ns: int, ceiling: int = 0) -> None:
         """Walk up from a known number until its run reaches the time or `ceiling`, or the venue has nothing newer."""
@@ -131,12 +132,17 @@ class Walk:
             strikes = 0
             if older or not newer:
                 raise self._misanswered(f"trades above {run.last}", rows)
-            self._give_up("absent" if held else "unreachable", run.last + 1, newer[0][0] - 1, newer[0][1])
+            missing = self._missing("absent" if held else "unreachable")
+            self._give_up(missing, run.last + 1, newer[0][0] - 1, newer[0][1])
+
+    def _missing(self, note: NoteName) -> NoteName:
+        """What to say of a run that the last page lacks: rows that we refused are no proof that the venue has none."""
+        return "unreadable" if self.stream.refused else note
 
     def _give_up(self, note: NoteName, first: int, last: int, event_ns: int) -> None:
         """Pass a run that the venue leaves out. One so new that its trades may only be late stays a plain gap."""
         settled_ns = self.stream.session.settings.clock() - self.stream.session.settings.settle_ns
-        if event_ns < settled_ns:
+        if note == "unreadable" or event_ns < settled_ns:
             self.stream.note(note, first=first, last=last)
         self.extent.bridge(first, last)
 

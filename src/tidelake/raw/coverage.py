@@ -28,7 +28,7 @@ class Interval(msgspec.Struct, frozen=True):
         state: VALID proven complete, GAP missing, SUSPECT missing at the venue as well, UNPROVABLE present, and the
             venue offers nothing to prove completeness by.
         rule: Why: "consecutive-ids", "unnumbered", "ids-missing", "time-missing", "start-not-reached",
-            "end-not-reached", "absent-at-venue".
+            "end-not-reached", "absent-at-venue", "unreadable".
         out_of_reach: A GAP that the venue no longer answers.
         count: How many numbers lie in it; 0 where that is not known.
     """
@@ -61,7 +61,8 @@ class StreamCoverage(msgspec.Struct, frozen=True):
         intervals: Runs and holes, in order.
         watermark, watermark_ns: Last number (or event time) of the first run in the latest wanted period, and its event
             time. It never passes a hole: None where that run is not complete back to what was asked for.
-        resume, resume_ns: The same, but passing holes that nothing can close (absent at the venue, out of reach).
+        resume, resume_ns: The same, but passing holes that asking again cannot close (absent at the venue, out of
+            reach, unreadable).
         messages: Rows seen, repetitions included.
         gaps: GAP intervals, those out of reach included.
         gaps_per_million: GAP intervals per million messages.
@@ -111,7 +112,7 @@ class _Hole:
 
     @property
     def closable(self) -> bool:
-        return self.state == "GAP" and not self.out_of_reach
+        return self.state == "GAP" and not self.out_of_reach and self.rule != "unreadable"
 
 
 @dataclass(slots=True)
@@ -309,7 +310,7 @@ def _overlap(time: _Range, periods: list[_Range]) -> list[_Range]:
 def _marked(found: list[_Hole], stream: _Stream) -> list[_Hole]:
     """The holes, cut where notes of the venue's answers begin and end, and marked by them."""
     for note in stream.notes:
-        if note.note in ("absent", "unreachable"):
+        if note.note in ("absent", "unreachable", "unreadable"):
             found = [piece for hole in found for piece in _cut(hole, note, stream.axis)]
     return found
 
@@ -345,7 +346,7 @@ def _piece(hole: _Hole, first: int, last: int, axis: Axis, note: str) -> _Hole:
         None if first == -HORIZON_NS else first,
         None if last == HORIZON_NS else last,
         *times,
-        rule="absent-at-venue" if absent else hole.rule,
+        rule="absent-at-venue" if absent else "unreadable" if note == "unreadable" else hole.rule,
         state="SUSPECT" if absent else "GAP",
         out_of_reach=not absent and (hole.out_of_reach or note == "unreachable"),
     )

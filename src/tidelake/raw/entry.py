@@ -11,7 +11,7 @@ import msgspec
 FIRST_PREV = "0" * 64
 
 Axis = Literal["trade_seq", "event_time"]
-NoteName = Literal["wanted", "reached", "unreachable", "absent"]
+NoteName = Literal["wanted", "reached", "unreachable", "absent", "unreadable"]
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -55,6 +55,7 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
         or, with `last`, the run that ends there is complete up to `until_ns`: the venue has nothing newer.
     "unreachable": `first` to `last` (0: open) were asked for and are past what the venue still answers.
     "absent": the venue answered with the neighbours of `first` to `last` and without them.
+    "unreadable": the page that should hold `first` to `last` is kept, and rows on it could not be read.
     """
 
     note: NoteName
