@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tidelake.raw.frame import Frame, decode_line, encode_line
-from tidelake.tables.columns import in_validity, read_columns
+from tidelake.tables.columns import Columns, in_validity, read_columns
 from tidelake.tables.mapping import Mapping, load_mappings
 from tidelake.tables.registry import TABLES
 from tidelake.tables.rows import Rejected, Row, parse_payload, read_frame, refuse
@@ -180,6 +180,17 @@ def _note(venue: Venue, frame: Frame, context: Context) -> None:
         log.exception("%s could not read what a frame says of later ones", venue.source)
 
 
+def _read_fast(mapping: Mapping, table: Table, venue: Venue, lines: SegmentLines, chosen: NDArray[np.int64]) -> Columns:
+    """The columnar reading; where it fails, it has refused every line."""
+    try:
+        return read_columns(mapping, table, venue, lines, chosen)
+    except MemoryError:
+        raise
+    except Exception:  # the slow reading then says which line is to blame
+        log.exception("the columnar reading of %s failed", mapping.version)
+        return Columns(_from_rows(table, []), chosen)
+
+
 def _read_mapping(
     mapping: Mapping,
     table: Table,
@@ -200,7 +211,7 @@ def _read_mapping(
         slow, rejected = _read_slowly(mapping, table, venue, lines, np.union1d(chosen, wrapped), noting, context)
         rows, rejected = _storable(table, slow, rejected)
     else:
-        found = read_columns(mapping, table, venue, lines, chosen)
+        found = _read_fast(mapping, table, venue, lines, chosen)
         refused = np.union1d(found.refused, wrapped)
         slow, rejected = _read_slowly(mapping, table, venue, lines, refused, noting[:0], context)
         rows = found.rows
