@@ -1,6 +1,7 @@
 """The columnar reading of a segment gives what the slow reading gives, whatever the frames hold."""
 
 import random
+from collections.abc import Callable
 from unittest.mock import patch
 
 import numpy as np
@@ -125,3 +126,37 @@ def test_rows_in_are_rows_out_and_rejected(mapping: Mapping, seed: int):
     assert {at for at in out if at[0] not in torn} == {at for at in wanted if at[0] not in torn}
     assert {n for n, _ in rejected} >= torn
     assert not {n for n, _ in rows} & torn
+
+
+def spelled(text: str) -> str:
+    """A JSON string in which the first letter is escaped."""
+    return f'"\\u{ord(text[0]):04x}{text[1:]}"'
+
+
+FITTED = [m for m in MAPPINGS if any(isinstance(w, str) for words in m.spec.where.values() for w in words)]
+
+
+@pytest.mark.parametrize("mapping", FITTED, ids=lambda m: f"{m.source}/{m.spec.name}")
+def test_escaped_words_are_found_and_doubled_ones_are_told_by_both_readings(mapping: Mapping):
+    rng = random.Random(mapping.version)
+    good = [payload(mapping, styles_for(mapping, rng), n, rng, 0.0).decode() for n in range(20)]
+    plain = assert_same(mapping, b"".join(line(mapping, n, body.encode()) for n, body in enumerate(good)))
+    for path, words in mapping.spec.where.items():
+        key = f'"{path.rpartition(".")[2]}":'
+        other = [_change(body, key, lambda word: spelled(word)) for body in good]
+        assert other != good
+        found = assert_same(mapping, b"".join(line(mapping, n, body.encode()) for n, body in enumerate(other)))
+        assert found.rows.equals(plain.rows)
+        assert not found.rejected
+        for first in (*words, "another"):
+            other = [_change(body, key, lambda word, first=first, key=key: f'"{first}",{key}"{word}"') for body in good]
+            found = assert_same(mapping, b"".join(line(mapping, n, body.encode()) for n, body in enumerate(other)))
+            assert [r.line for r in found.rejected] == list(range(20))
+            assert all(f"key {key[1:-2]!r} stands twice" in r.reason for r in found.rejected)
+            assert not len(found.rows)
+
+
+def _change(body: str, key: str, change: Callable[[str], str]) -> str:
+    """The payload with another text for the value of a key."""
+    word = body.partition(f'{key}"')[2].partition('"')[0]
+    return body.replace(f'{key}"{word}"', key + change(word), 1)
