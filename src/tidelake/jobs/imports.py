@@ -16,7 +16,7 @@ from tidelake.raw.lane import Describe, seal_lines
 from tidelake.raw.ledger import Ledger, head_after
 from tidelake.raw.recordings import FORMATS, RecordingFormat, recording_format
 from tidelake.raw.recordings.bulk import Encoded, encode_block
-from tidelake.raw.recordings.files import RecordingFile, sha256_of_file
+from tidelake.raw.recordings.files import RecordingFile, hashes_of_file
 from tidelake.raw.recordings.sniff import check_format
 from tidelake.raw.store import Store
 from tidelake.venues import registry
@@ -186,8 +186,8 @@ def _one_file(job: _Import, path: Path, name: str, source: str | None, drifts: l
 
 def _import_file(job: _Import, path: Path, file: BinaryIO, blank: ImportedFile) -> ImportedFile:
     first_clock = _first_clock(job.form, path)
-    sha256, size = sha256_of_file(path)
-    lane = f"import.{blank.source}.{job.form.name}.{sha256[:16]}"
+    sha256, text_sha256, size = hashes_of_file(path)
+    lane = f"import.{blank.source}.{job.form.name}.{text_sha256[:16]}"  # plain or packed, a recording is one lane
     sealer = _Sealer(job, lane, blank.source)
     known = replace(blank, lane=lane, bytes=size, lines=sealer.head.next_n)
     if (closing := sealer.closing()) is not None:

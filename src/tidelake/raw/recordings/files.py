@@ -51,7 +51,7 @@ class RecordingFile:
         """
         rest = bytearray()
         searched = 0
-        for chunk in self._text():
+        for chunk in self.text():
             rest += chunk
             while len(rest) >= size:
                 cut = rest.rfind(b"\n", 0, size) + 1 or rest.find(b"\n", max(searched, size)) + 1
@@ -66,7 +66,8 @@ class RecordingFile:
         if rest:
             yield bytes(rest)
 
-    def _text(self) -> Iterator[bytes]:
+    def text(self) -> Iterator[bytes]:
+        """The text in pieces, cut anywhere."""
         chunks = self._chunks()
         first = next(chunks, b"")
         if first[:2] == _GZIP:
@@ -108,11 +109,10 @@ class RecordingFile:
             yield chunk
 
 
-def sha256_of_file(path: Path) -> tuple[str, int]:
-    """Hex digest and length of a file as it lies."""
-    digest, size = hashlib.sha256(), 0
+def hashes_of_file(path: Path) -> tuple[str, str, int]:
+    """Hex digests of a file as it lies and of its text, gzip undone as far as it can be, and the file's length."""
     with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return digest.hexdigest(), size
+        recording = RecordingFile(file, path.stat().st_size)
+        for _ in recording.text():
+            pass
+        return recording.sha256(), recording.text_sha256(), recording.size
