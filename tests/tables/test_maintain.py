@@ -13,7 +13,7 @@ from tidelake.raw.store import Store
 from tidelake.tables import maintain as maintain_module
 from tidelake.tables.delta import TableHandle, open_table
 from tidelake.tables.derive import derive_table
-from tidelake.tables.maintain import drop_tables, maintain, table_sizes
+from tidelake.tables.maintain import maintain, table_sizes
 from tidelake.tables.read import conflicts, stored
 from tidelake.tables.trades import TRADES
 
@@ -120,13 +120,3 @@ def test_sizes_count_what_lies_there(store):
         list(store.list("tables/trades/source=kraken"))
     )
     assert sizes["trades"]["bytes"] > 1_000
-
-
-def test_dropping_leaves_raw_and_other_tables_alone(store):
-    raw = sorted(store.list("raw/")) + sorted(store.list("ledger/"))
-    drop_tables(store, ["trades"])
-    assert sorted(store.list("raw/")) + sorted(store.list("ledger/")) == raw
-    assert not list(store.list("tables/trades"))
-    assert list(store.list("tables/quarantine/"))
-    drop_tables(store)
-    assert not list(store.list("tables/"))

@@ -18,6 +18,7 @@ from tidelake.errors import NotInLake, TableMoved
 from tidelake.raw.store import Store
 from tidelake.tables.candles import CANDLES
 from tidelake.tables.delta import open_or_create, open_table
+from tidelake.tables.dropping import finish_drops
 from tidelake.tables.read import ASSUMED, contested_rows, scan, stored
 from tidelake.tables.schema import PARSER_VERSION
 from tidelake.tables.trades import TRADES
@@ -188,6 +189,7 @@ def _build_days(store: Store, days: list[Day]) -> pl.DataFrame:
 
 def build_candles(store: Store) -> CandlesBuilt:
     """Bring the kept one-minute bars up to the `trades` table; only days that got trades are made again."""
+    finish_drops(store)
     trades = open_table(store, TRADES.name)
     if trades is None:
         return CandlesBuilt(CANDLES.name, 0, 0)

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from tidelake.errors import LedgerBroken, TableMoved
+from tidelake.errors import ConfigError, LedgerBroken, TableMoved
 from tidelake.raw.entry import Entry
 from tidelake.raw.ledger import Ledger
 from tidelake.raw.segments import read_lines
@@ -21,6 +21,7 @@ from tidelake.raw.store import Store
 from tidelake.tables import quarantine
 from tidelake.tables.decode import Decoded, decode
 from tidelake.tables.delta import TableHandle, open_or_create, open_table
+from tidelake.tables.dropping import finish_drops
 from tidelake.tables.lookup import stored_rows
 from tidelake.tables.mapping import Mapping, load_mappings
 from tidelake.tables.schema import Table
@@ -74,9 +75,9 @@ def _source_tables(mappings: Sequence[Mapping]) -> dict[str, set[str]]:
 
 @dataclass
 class _Broken:
-    """Lanes whose chain or segment does not hold; they stop where they broke, all others go on."""
+    """Lanes whose chain, segment or key does not hold; they stop where they broke, all others go on."""
 
-    found: dict[str, LedgerBroken] = field(default_factory=dict)
+    found: dict[str, LedgerBroken | ConfigError] = field(default_factory=dict)
 
 
 def _new_entries(
@@ -131,14 +132,19 @@ def _decode_entry(store: Store, table: Table, mappings: Sequence[Mapping], key: 
     return _Read(entry, found, bad)
 
 
-def _commit_quarantine(store: Store, table: Table, batch: list[Entry], bad: pa.Table) -> None:
-    """Before the rows, under marks of its own: a run that dies between the two does not file anything twice."""
+def _commit_quarantine(store: Store, table: Table, target: TableHandle, batch: list[Entry], bad: pa.Table) -> None:
+    """Before the rows, under marks of its own: a run that dies between the two does not file anything twice.
+
+    The marks hold for this making of the table. One that is dropped takes what it filed along (`tables.dropping`), and
+    moves `quarantine` after it is gone: so `target` is checked after `quarantine` was opened.
+    """
     if not len(bad):
         return
     for _ in range(ATTEMPTS):
         handle = open_or_create(store, quarantine.NAME, quarantine.SCHEMA, quarantine.PARTITION_BY)
-        marks = {f"{table.name}:{e.lane}": e.seq for e in batch}
-        done = {e.lane: handle.done(f"{table.name}:{e.lane}") for e in batch}
+        target.check()
+        marks = {f"{table.name}:{target.id}:{e.lane}": e.seq for e in batch}
+        done = {e.lane: handle.done(f"{table.name}:{target.id}:{e.lane}") for e in batch}
         fresh = [seq > done[lane] for lane, seq in zip(bad["lane"].to_pylist(), bad["seq"].to_pylist(), strict=True)]
         new = bad.filter(pa.array(fresh))
         if not len(new):
@@ -173,7 +179,7 @@ def _store_batch(store: Store, table: Table, handle: TableHandle, batch: list[_R
     old = frame.clear() if table.restatable or frame.is_empty() else stored_rows(store, handle, table, frame)
     kept, contested = drop_repeats(table, old, frame)
     kept = kept.sort([*SORT, *table.sort_by], maintain_order=True)
-    _commit_quarantine(store, table, [read.entry for read in batch], bad)
+    _commit_quarantine(store, table, handle, [read.entry for read in batch], bad)
     _commit_contested(store, table, contested)
     handle.commit(kept.to_arrow().cast(table.schema), {read.entry.lane: read.entry.seq for read in batch})
     return Derived(
@@ -195,7 +201,7 @@ def _await(futures: list[Future[_Read]], entries: list[Entry], broken: _Broken) 
     for entry, future in zip(entries, futures, strict=True):
         try:
             read = future.result()
-        except LedgerBroken as exc:
+        except (LedgerBroken, ConfigError) as exc:  # ConfigError: the key of an encrypted segment
             broken.found.setdefault(entry.lane, exc)
             continue
         if entry.lane not in broken.found:
@@ -284,6 +290,7 @@ def derive_table(
 
     Raises:
         LedgerBroken: A lane does not hold; everything else was derived before this is raised.
+        ConfigError: The key of a lane is missing or another one; likewise.
         TableMoved: Other processes committed between read and write twenty times in a row.
     """
     known = tuple(mappings if mappings is not None else load_mappings())
@@ -291,6 +298,7 @@ def derive_table(
     lost = 0
     while True:
         broken = _Broken()
+        finish_drops(store)
         try:
             for part in _derive_pass(store, table, known, key, max_entries or MOST_ENTRIES, broken):
                 total = _add(total, part)
@@ -306,5 +314,7 @@ def derive_table(
             lane, first = min(broken.found.items())
             rest = f" So are {len(broken.found) - 1} more lanes." if len(broken.found) > 1 else ""
             text = f"{first} All rows before it, and those of all other lanes, are in `{table.name}`.{rest}"
-            raise LedgerBroken(text, lane=lane, seq=first.seq)
+            if isinstance(first, ConfigError):
+                raise ConfigError(f"lane {lane}: {text}", tried=first.tried) from first
+            raise LedgerBroken(text, lane=lane, seq=first.seq) from first
         return total

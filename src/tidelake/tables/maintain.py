@@ -14,6 +14,7 @@ import pyarrow as pa
 from tidelake.errors import TableMoved
 from tidelake.raw.store import Store
 from tidelake.tables.delta import TableHandle, open_or_create, open_table
+from tidelake.tables.dropping import drop, finish_drops
 from tidelake.tables.quarantine import NAME as QUARANTINE
 from tidelake.tables.registry import TABLES, table
 from tidelake.tables.schema import Table
@@ -110,25 +111,15 @@ def maintain(
     if keep < SHORTEST_KEEP:
         raise ValueError(f"keep must be at least an hour, found {keep}: files of a writer at work would be deleted")
     wanted = [table(name) for name in tables] or list(TABLES.values())
+    if not dry_run:
+        finish_drops(store)
     reports = (_maintain_table(store, t, keep, dry_run) for t in wanted)
     return [report for report in reports if report is not None]
 
 
 def drop_tables(store: Store, tables: Sequence[str] = ()) -> None:
-    """Delete derived tables (default: all), so that the next derive makes them again from raw. Raw is not touched.
-
-    The newest log entry goes first and data last: a drop that is cut short leaves an older state of the table, marks
-    and rows together, or none.
-    """
-    for name in [table(name).name for name in tables] or [*TABLES, QUARANTINE]:
-        for folder in (name, TABLES[name].contested) if name in TABLES else (name,):
-            for key in sorted(store.list(f"tables/{folder}/"), key=_drop_order, reverse=True):
-                store.delete(key)
-
-
-def _drop_order(key: str) -> tuple[bool, bool, str]:
-    in_log = "/_delta_log/" in key
-    return in_log, in_log and not key.endswith(".json"), key
+    """Delete derived tables (default: all), so that the next derive makes them again from raw. Raw is not touched."""
+    drop(store, [table(name).name for name in tables] or list(TABLES))
 
 
 def table_sizes(store: Store) -> pl.DataFrame:
