@@ -1,6 +1,7 @@
 """Upkeep merges files and loses no version, also while others write."""
 
 import datetime as dt
+import os
 
 import polars as pl
 import pytest
@@ -38,7 +39,8 @@ def versions(store: Store) -> pl.DataFrame:
 def test_compaction_and_vacuum_keep_every_version_and_every_answer(store, lanes):
     times = [utc(us) for us in sorted(us for lane in lanes for us in lane.known_us())[::6]]
     before = versions(store), [lakes.standing_rows(store, as_of=at) for at in times], conflicts(store, TRADES)
-    (report,) = maintain(store, ["trades"])
+    report, contested = maintain(store, ["trades"])
+    assert (contested.table, contested.files_after) == ("trades_contested", 1)
     assert (report.partitions, report.files_after, report.skipped) == (2, 2, 0)
     assert report.files_before > 4
     table = open_table(store, "trades")
@@ -66,7 +68,7 @@ def test_upkeep_keeps_the_marks_of_derive(store):
 
 def test_dry_run_says_what_would_be_done_and_touches_nothing(store):
     files = sorted(store.list("tables/"))
-    (report,) = maintain(store, ["trades"], dry_run=True)
+    report, _ = maintain(store, ["trades"], dry_run=True)
     assert report.partitions == 2
     assert report.files_after == report.files_before
     assert sorted(store.list("tables/")) == files
@@ -89,7 +91,7 @@ def test_a_folder_that_a_derive_wrote_to_meanwhile_is_left_alone(store, tmp_path
         return real(self, rows, done, replace=replace)
 
     monkeypatch.setattr(TableHandle, "commit", commit)
-    (report,) = maintain(store, ["trades"])
+    report, _ = maintain(store, ["trades"])
     assert (report.skipped, report.partitions) == (1, 2)
     other = Store.open(tmp_path / "other")
     lakes.seal_all(other, [*lanes, late])
@@ -120,3 +122,42 @@ def test_sizes_count_what_lies_there(store):
         list(store.list("tables/trades/source=kraken"))
     )
     assert sizes["trades"]["bytes"] > 1_000
+
+
+def lists(store: Store) -> tuple[pl.DataFrame, pl.DataFrame]:
+    keys = pl.read_delta(store.table_uri(TRADES.contested))
+    bad = pl.read_delta(store.table_uri("quarantine"))
+    return keys.sort(TRADES.key), bad.sort("lane", "seq", "line", "item").select(sorted(bad.columns))
+
+
+def test_contested_keys_are_listed_once_and_rejects_kept(store):
+    body = lakes.trade("coinbase", 1, lakes.START_US, "77")
+    for place in range(3):  # the same key is contested again and again
+        us = lakes.START_US + place
+        frame = lakes.Received((us + 10**9 - 10 * place) * 1_000, body.replace(b'"77"', f'"{77 + place}"'.encode()))
+        lakes.seal_lane(store, lakes.Lane(f"coinbase.again.{place}", "coinbase", (frame,), 9))
+        derive_table(store, TRADES)
+    before, rows = lists(store), lakes.standing_rows(store)
+    assert before[0].height > before[0].n_unique()
+    reports = {report.table: report for report in maintain(store)}
+    assert reports["quarantine"].files_before > reports["quarantine"].files_after == 2
+    after = lists(store)
+    assert_frame_equal(after[0], before[0].unique().sort(TRADES.key))
+    assert_frame_equal(after[1], before[1])
+    assert_frame_equal(lakes.standing_rows(store), rows)
+    derive_table(store, TRADES)
+    assert_frame_equal(lists(store)[1], before[1])
+    assert all(report.partitions == 0 for report in maintain(store))
+
+
+def test_files_of_a_put_that_was_cut_short_go_after_a_day(store, tmp_path):
+    folder = next((tmp_path / "ledger").iterdir())
+    old, young, other = (folder / f".{digit * 32}#0" for digit in "abx")
+    for path in (old, young, other):
+        path.write_bytes(b"torn")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    maintain(store, dry_run=True)
+    assert old.exists()
+    maintain(store)
+    assert [path.exists() for path in (old, young, other)] == [False, True, True]

@@ -5,21 +5,28 @@ versions of the Delta table.
 """
 
 import datetime as dt
+import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
 
 from tidelake.errors import TableMoved
 from tidelake.raw.store import Store
-from tidelake.tables.delta import TableHandle, open_or_create, open_table
+from tidelake.tables.delta import WRITER, TableHandle, open_or_create, open_table
 from tidelake.tables.dropping import drop, finish_drops
-from tidelake.tables.quarantine import NAME as QUARANTINE
+from tidelake.tables.quarantine import NAME as QUARANTINE, PARTITION_BY
 from tidelake.tables.registry import TABLES, table
 from tidelake.tables.schema import Table
 
 ROWS_AT_ONCE = 4_000_000  # rows sorted in memory together
+OLD = dt.timedelta(days=1)
+TORN = ".*#0"  # what a put of `raw.store` writes to before the object has its name
+TORN_NAME = re.compile(r"\.[0-9a-f]{32}#0")
 SHORTEST_KEEP = dt.timedelta(hours=1)  # a writer that is still at work may name files this young
 
 
@@ -88,17 +95,58 @@ def _maintain_table(store: Store, table: Table, keep: dt.timedelta, dry_run: boo
             skipped += 1
     now = open_table(store, table.name)
     assert now is not None
+    removed = _vacuum(now, keep, dry_run)
+    return Maintained(table.name, len(crowded), before, len(now.file_uris()), removed, skipped)
+
+
+def _compact(store: Store, name: str, partition_by: tuple[str, ...], keep: dt.timedelta, dry_run: bool) -> Maintained:
+    """Upkeep of a list without versions: the files of each folder into one; for contested keys, each key once."""
+    found = open_table(store, name)
+    assert found is not None
+    before = len(found.file_uris())
+    handle = TableHandle(found, partition_by, store)
+    crowded = len(_crowded(handle)) if partition_by else int(before > 1)
+    skipped = 0
+    try:
+        if crowded and not dry_run and partition_by:
+            found.optimize.compact(writer_properties=WRITER)
+        elif crowded and not dry_run:
+            keys = pl.read_delta(found).unique()
+            handle.commit(keys.sort(pl.all()).to_arrow().cast(pa.schema(found.schema().to_arrow())), {}, replace="true")
+    except (TableMoved, CommitFailedError):
+        skipped = crowded
+    now = open_table(store, name)
+    assert now is not None
+    removed = _vacuum(now, keep, dry_run)
+    return Maintained(name, crowded, before, len(now.file_uris()), removed, skipped)
+
+
+def _vacuum(found: DeltaTable, keep: dt.timedelta, dry_run: bool) -> int:
     hours = int(keep.total_seconds() // 3600)
-    removed = now.vacuum(retention_hours=hours, enforce_retention_duration=False, dry_run=dry_run)
+    removed = found.vacuum(retention_hours=hours, enforce_retention_duration=False, dry_run=dry_run)
     if not dry_run:
-        now.create_checkpoint()
-    return Maintained(table.name, len(crowded), before, len(now.file_uris()), len(removed), skipped)
+        found.create_checkpoint()
+    return len(removed)
+
+
+def remove_torn_puts(store: Store, older_than: dt.timedelta = OLD) -> int:
+    """Delete what a crash within a local put left behind; nothing names it. Returns how many files went."""
+    if store.root is None:
+        return 0
+    latest = time.time() - older_than.total_seconds()
+    torn = [path for path in store.root.rglob(TORN) if TORN_NAME.fullmatch(path.name) and path.stat().st_mtime < latest]
+    for path in torn:
+        path.unlink(missing_ok=True)
+    return len(torn)
 
 
 def maintain(
     store: Store, tables: Sequence[str] = (), *, keep: dt.timedelta = dt.timedelta(days=7), dry_run: bool = False
 ) -> list[Maintained]:
     """Merge the files of each (source, date) folder, sorted, and delete files that the last days do not need.
+
+    The list of contested keys goes with its table. Without names, `quarantine` is compacted too, and files that a crash
+    left behind within a put are deleted once they are a day old.
 
     Args:
         tables: Names; default: all that exist.
@@ -113,8 +161,13 @@ def maintain(
     wanted = [table(name) for name in tables] or list(TABLES.values())
     if not dry_run:
         finish_drops(store)
+        if not tables:
+            remove_torn_puts(store)
     reports = (_maintain_table(store, t, keep, dry_run) for t in wanted)
-    return [report for report in reports if report is not None]
+    done = [report for report in reports if report is not None]
+    lists = {t.contested: () for t in wanted} | ({} if tables else {QUARANTINE: PARTITION_BY})
+    done += [_compact(store, n, by, keep, dry_run) for n, by in lists.items() if open_table(store, n) is not None]
+    return done
 
 
 def drop_tables(store: Store, tables: Sequence[str] = ()) -> None:
