@@ -52,7 +52,10 @@ def test_entries_are_read_from_s3_in_order(s3_lake_url):
 def test_hole_in_the_chain_is_named(store, dropped):
     seal_each(store, 9)
     store.delete(entry_key(LANE, dropped))
-    assert len(list(Ledger(store).entries(LANE))) == dropped
+    reader = Ledger(store).entries(LANE)
+    assert [next(reader).seq for _ in range(dropped)] == list(range(dropped))
+    with pytest.raises(LedgerBroken, match=f"{dropped:012d}.json is missing, and .*{dropped + 1:012d}.json follows"):
+        next(reader)
     with pytest.raises(LedgerBroken, match=f"{dropped:012d}.*missing") as raised:
         Ledger(store).head(LANE)
     assert (raised.value.lane, raised.value.seq) == (LANE, dropped)
@@ -74,6 +77,42 @@ def test_changed_entry_is_named_on_reading(store):
     store.put_new(key, encode_entry(changed))
     with pytest.raises(LedgerBroken, match=r"000000000002.json follows"):
         list(Ledger(store).entries(LANE))
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_reading_on_after_an_entry_that_is_gone_is_refused(store, last):
+    seal_each(store, 4)
+    mark = 3 if last else 1
+    store.delete(entry_key(LANE, mark))
+    with pytest.raises(
+        LedgerBroken, match=rf"{mark:012d}.json is missing, and it was read before.*--rebuild"
+    ) as raised:
+        next(Ledger(store).entries(LANE, after=mark))
+    assert (raised.value.lane, raised.value.seq) == (LANE, mark)
+
+
+def test_reading_on_after_an_entry_that_was_changed_is_refused(store):
+    entries = seal_each(store, 3)
+    store.delete(entry_key(LANE, 1))
+    store.put_new(entry_key(LANE, 1), encode_entry(msgspec.structs.replace(entries[1], sealed_ns=1)))
+    with pytest.raises(LedgerBroken, match=r"000000000002.json follows"):
+        next(Ledger(store).entries(LANE, after=1))
+
+
+def test_entry_sealed_while_the_end_is_looked_for_is_read(store, monkeypatch):
+    seal_each(store, 2)
+    reader = Ledger(store).entries(LANE)
+    assert [next(reader).seq, next(reader).seq] == [0, 1]
+    before = store.list
+
+    def seal_first(prefix, after=None):
+        monkeypatch.undo()
+        with writer(store) as lane:
+            lane.append(payload=b"1", kind="frame", recv_ns=10**6)
+        return before(prefix, after)
+
+    monkeypatch.setattr(store, "list", seal_first)
+    assert [entry.seq for entry in reader] == [2]
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b'{"lane":1}'])

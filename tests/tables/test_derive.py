@@ -13,8 +13,9 @@ from polars.testing import assert_frame_equal
 import tidelake
 from tests.tables import lakes
 from tests.tables.lakes import START_US, Lane, Received
-from tidelake.errors import NotInLake
+from tidelake.errors import ConfigError, LedgerBroken, NotInLake
 from tidelake.raw.entry import Entry
+from tidelake.raw.segments import read_lines
 from tidelake.raw.store import Store
 from tidelake.tables import derive as derive_module
 from tidelake.tables.derive import derive_table
@@ -350,3 +351,32 @@ def test_a_line_that_two_mappings_refuse_is_filed_once(tmp_path):
     report = derive_table(store, TRADES)
     assert (report.rows_added, report.rejected) == (1, 3)
     assert quarantined(store)["line"].to_list() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("break_lane", ["hole", "tail", "key"])
+def test_a_broken_lane_stops_alone_and_is_named(tmp_path, monkeypatch, break_lane):
+    store = Store.open(tmp_path)
+    frames = [(START_US + n * MINUTE, lakes.trade("coinbase", n, START_US + n, "1")) for n in range(1, 7)]
+    bad = lane_of(*frames[:3], name="coinbase.capture.0", per_entry=1)
+    entries = lakes.seal_lane(store, bad)
+    if break_lane == "tail":
+        derive_table(store, TRADES)
+    lakes.seal_lane(store, lane_of(*frames[3:], name="coinbase.capture.1"))
+    gone = {"hole": 1, "tail": 2}.get(break_lane)
+    if gone is not None:
+        store.delete(f"ledger/{bad.name}/{gone:012d}.json")
+        with pytest.raises(LedgerBroken, match=rf"{gone:012d}.json is missing.*other lanes, are in") as raised:
+            derive_table(store, TRADES)
+        assert (raised.value.lane, raised.value.seq) == (bad.name, gone)
+    else:
+
+        def locked(of, segment, key=None):
+            if segment.key == entries[1].segment.key:
+                raise ConfigError("the segment is encrypted", tried=("TIDELAKE_KEY",))
+            return read_lines(of, segment, key)
+
+        monkeypatch.setattr(derive_module, "read_lines", locked)
+        with pytest.raises(ConfigError, match=r"coinbase.capture.0: the segment is encrypted.*other lanes, are in"):
+            derive_table(store, TRADES)
+    expected = {"1", "4", "5", "6"} | ({"2", "3"} if break_lane == "tail" else set())
+    assert set(lakes.standing_rows(store)["trade_id"]) == expected

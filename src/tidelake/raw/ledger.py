@@ -119,10 +119,10 @@ class Ledger:
                 further back is found by `entries` and by `verify`.
         """
         last = self._last_seq(lane)
-        beyond = next(self._store.list(lane_folder(lane), after=entry_key(lane, last) if last >= 0 else None), None)
+        beyond = self._beyond(lane, last)
         while beyond == entry_key(lane, last + 1):  # sealed since we looked
             last += 1
-            beyond = next(self._store.list(lane_folder(lane), after=entry_key(lane, last)), None)
+            beyond = self._beyond(lane, last)
         if beyond is not None:
             raise _broken(lane, last + 1, f"is missing, and {beyond} follows it")
         if last < 0:
@@ -161,18 +161,45 @@ class Ledger:
         return parse_entry(self._store.get(entry_key(lane, seq)), lane, seq)
 
     def entries(self, lane: str, after: int = -1) -> Iterator[Entry]:
-        """Entries with seq > after, in order, up to the first missing one; each is checked to follow the one before.
+        """Entries with seq > after, in order, to the end of the lane; each is checked to follow the one before.
+
+        Costs one look at entry `after` and one listing at the end besides the entries themselves.
 
         Raises:
-            LedgerBroken: An entry is changed or out of place.
+            LedgerBroken: An entry is changed or out of place; entry `after` is missing; or one in between is, which
+                shows only after those before it were yielded.
         """
-        prev = FIRST_PREV if after < 0 else None
-        for seq, data in self._stored(lane, after + 1):
-            entry = parse_entry(data, lane, seq)
-            if prev is not None and entry.prev != prev:
-                raise _broken(lane, seq, f"follows {entry.prev[:16]}, but the entry before it is {prev[:16]}")
-            prev = entry_hash(data)
-            yield entry
+        prev = FIRST_PREV if after < 0 else self._hash_of_read(lane, after)
+        seq = after + 1
+        while True:
+            for seq, data in self._stored(lane, seq):  # noqa: B020  reading goes on where it stopped
+                entry = parse_entry(data, lane, seq)
+                if entry.prev != prev:
+                    raise _broken(lane, seq, f"follows {entry.prev[:16]}, but the entry before it is {prev[:16]}")
+                prev = entry_hash(data)
+                after = seq
+                yield entry
+            seq = after + 1
+            beyond = self._beyond(lane, after)
+            if beyond is None:
+                return
+            if beyond != entry_key(lane, seq):  # equal: sealed since we looked
+                raise _broken(lane, seq, f"is missing, and {beyond} follows it")
+
+    def _beyond(self, lane: str, last: int) -> str | None:
+        return next(self._store.list(lane_folder(lane), after=entry_key(lane, last) if last >= 0 else None), None)
+
+    def _hash_of_read(self, lane: str, seq: int) -> str:
+        data = self._stored_one(lane, seq)
+        if data is None:
+            raise LedgerBroken(
+                f"ledger entry {entry_key(lane, seq)} is missing, and it was read before: tables and indexes hold what "
+                "it sealed. Nothing was written. Restore the ledger from a copy; or, if the raw log is meant to end "
+                "earlier, build the tables again from what is left with `tidelake derive --rebuild`.",
+                lane=lane,
+                seq=seq,
+            )
+        return entry_hash(data)
 
     def _stored(self, lane: str, first: int) -> Iterator[tuple[int, bytes]]:
         if self._store.is_local:

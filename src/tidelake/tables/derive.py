@@ -78,6 +78,11 @@ class _Broken:
     """Lanes whose chain, segment or key does not hold; they stop where they broke, all others go on."""
 
     found: dict[str, LedgerBroken | ConfigError] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)  # number of the first entry that is not derived
+
+    def stop(self, lane: str, seq: int, exc: LedgerBroken | ConfigError) -> None:
+        if seq < self.ends.get(lane, seq + 1):
+            self.found[lane], self.ends[lane] = exc, seq
 
 
 def _new_entries(
@@ -91,7 +96,7 @@ def _new_entries(
                     break
                 yield entry
         except LedgerBroken as exc:
-            broken.found[lane] = exc
+            broken.stop(lane, exc.seq, exc)
 
 
 def _batch(entries: Iterator[Entry], most: int) -> list[Entry]:
@@ -202,9 +207,9 @@ def _await(futures: list[Future[_Read]], entries: list[Entry], broken: _Broken) 
         try:
             read = future.result()
         except (LedgerBroken, ConfigError) as exc:  # ConfigError: the key of an encrypted segment
-            broken.found.setdefault(entry.lane, exc)
+            broken.stop(entry.lane, entry.seq, exc)
             continue
-        if entry.lane not in broken.found:
+        if entry.seq < broken.ends.get(entry.lane, entry.seq + 1):
             reads.append(read)
     return reads
 
