@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import obstore
+import polars as pl
 import pytest
 from obstore.exceptions import GenericError
 
@@ -172,9 +173,9 @@ def test_memory_stores_are_shared_by_name():
 
 
 def test_local_forms_of_one_address_are_one_lake(tmp_path):
-    Store.open(tmp_path / "my lake").put_new("raw/a", b"1")
-    assert Store.open(f"{(tmp_path / 'my lake').as_uri()}").get("raw/a") == b"1"
-    assert Store.open(str(tmp_path / "my lake")).is_local
+    Store.open(tmp_path / "my~lake").put_new("raw/a", b"1")
+    assert Store.open(f"file://{tmp_path}/my%7Elake").get("raw/a") == b"1"
+    assert Store.open(str(tmp_path / "my~lake")).is_local
 
 
 def test_unknown_scheme_names_the_known_ones():
@@ -217,3 +218,32 @@ def test_lane_and_codec_load_no_engine():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"polars", "pyarrow", "deltalake", "duckdb", "numpy", "cryptography"}
     assert heavy.isdisjoint(done.stdout.split())
+
+
+@pytest.mark.parametrize("char", [*' "#%<=>?[]\\^`{|}', "\u00e9", "\t", "\x7f"])
+def test_place_that_tables_cannot_be_read_back_from_is_refused_before_anything_is_written(tmp_path, char):
+    with pytest.raises(ConfigError, match="Nothing was written") as raised:
+        Store.open(tmp_path / f"a{char}b" / "lake")
+    assert repr(char) in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ConfigError, match="Nothing was written"):
+        Store.open(f"s3://bucket/a{char}b")
+
+
+def test_table_below_the_oddest_allowed_place_is_read_back(tmp_path):
+    store = Store.open(tmp_path / "a!$&'()*+,-.:;@_~b")
+    rows = pl.DataFrame({"source": ["x", "y"], "n": [1, 2]})
+    rows.write_delta(store.table_uri("t"), delta_write_options={"partition_by": ["source"]})
+    assert pl.scan_delta(store.table_uri("t")).filter(pl.col("source") == "y").collect()["n"].to_list() == [2]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://AKIA:hush@bucket/lake", "s3://hush@bucket/lake", "gs://u:hush@b/l", "abfss://c:hush@acc/l",
+     "s3://bucket/lake?secret=hush", "s3://bucket/lake#hush"],
+)  # fmt: skip
+def test_address_with_credentials_is_refused_without_printing_them(url):
+    with pytest.raises(ConfigError, match="Nothing was written") as raised:
+        Store.open(url)
+    assert "hush" not in str(raised.value)
+    assert "environment" in str(raised.value)
