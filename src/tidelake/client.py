@@ -82,7 +82,11 @@ class Lake:
     def derive(
         self, tables: Sequence[str] = (), *, progress: "Progress | None" = None
     ) -> "list[Derived | CandlesBuilt]":
-        """Bring tables up to the ledger (default: all that have a source); with trades, also candles of one minute."""
+        """Bring tables up to the ledger; with trades, also candles of one minute.
+
+        Default: all tables that have a source, and the index `ledger`.
+        """
+        from tidelake.raw.index import refresh
         from tidelake.tables.candle_building import build_candles
         from tidelake.tables.derive import derive_table
         from tidelake.tables.registry import table
@@ -94,6 +98,8 @@ class Lake:
         ]
         if not tables or {"trades", "candles"} & set(tables):
             reports.append(build_candles(self.store))
+        if not tables:
+            refresh(self.store)
         return reports
 
     def pending(self, tables: Sequence[str] = ()) -> "list[Pending]":

@@ -168,6 +168,12 @@ def test_last_entry_whose_sums_do_not_fit_its_segment_is_named(store):
         assert ("wrong-sums", entry_key(LANE, 1)) in named(verify(store))
 
 
+def test_last_entry_that_names_another_source_than_its_segment_is_named(store):
+    entry = seal_each(store, 2)[1]
+    replace(store, entry_key(LANE, 1), encode_entry(msgspec.structs.replace(entry, source="other")))
+    assert named(verify(store)) == [("wrong-sums", entry_key(LANE, 1))]
+
+
 def test_forged_lane_from_the_middle_on_is_seen_where_it_begins(store):
     entries = seal_each(store, 4)
     forged = msgspec.structs.replace(entries[1], claims=())

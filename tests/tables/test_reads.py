@@ -90,6 +90,14 @@ def test_statement_repeated_is_one_revision_and_a_change_is_the_next(lake):
     assert (row["revision"], row["trading_status"]) == (2, "delisted")
 
 
+def test_derive_brings_the_index_of_the_ledger(lake):
+    seal_lane(lake.store, lane("a", heard(1, 10), heard(2, 11)))
+    lake.derive()
+    lake.derive()
+    asked = lake.sql("SELECT lane, seq, count, symbol FROM ledger")
+    assert asked.rows() == [("a", 0, 2, "BTC-USD")]
+
+
 def test_sql_as_of_holds_for_quarantine_too(lake):
     torn = Received(NS + 60 * SECOND, b'{"type":"match","trade_id":7,')
     seal_lane(lake.store, lane("a", heard(1, 10), torn))

@@ -199,6 +199,9 @@ def _verify_lines(run: _Run, entry: Entry, lines: bytes, entry_at: str) -> None:
     except ValueError as exc:
         run.say("wrong-sums", entry_at, entry.lane, entry.seq, f"does not fit its segment: {exc}")
         return
+    if entry.segment.key.split("/")[1:3] != [entry.source, entry.lane]:
+        message = f"says source {entry.source} and lane {entry.lane}, its segment is {entry.segment.key}"
+        run.say("wrong-sums", entry_at, entry.lane, entry.seq, message)
     said = (entry.segment.lines, entry.first_recv_ns, entry.last_recv_ns)
     if found != said or len(lines) != entry.segment.bytes:
         message = f"says lines, first and last recv_ns {said}, bytes {entry.segment.bytes}; found {found}, {len(lines)}"
