@@ -12,6 +12,7 @@ from tidelake.tables import decode as decode_module
 from tidelake.tables.decode import Decoded, decode
 from tidelake.tables.describe import describe_for
 from tidelake.tables.registry import TABLES
+from tidelake.tables.rows import read_frame
 from tidelake.tables.segment_lines import split
 
 START = 1_700_000_000 * 10**9
@@ -122,9 +123,8 @@ def test_reader_that_fails_refuses_its_line_alone():
     def fail(mapping, table, venue, said, line, context):
         if line == 1:
             raise SystemError("a defect of ours")
-        return real(mapping, table, venue, said, line, context)
+        return read_frame(mapping, table, venue, said, line, context)
 
-    real = decode_module.read_frame
     payloads = [v5(ITEM % ("1700000000000", f'"{n}"')) for n in range(3)]
     with patch.object(decode_module, "read_frame", side_effect=fail):
         found = read("bybit", tuple(frame(payload, n) for n, payload in enumerate(payloads)))

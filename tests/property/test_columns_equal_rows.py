@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from unittest.mock import patch
 
 import numpy as np
@@ -136,6 +137,10 @@ def spelled(text: str) -> str:
 FITTED = [m for m in MAPPINGS if any(isinstance(w, str) for words in m.spec.where.values() for w in words)]
 
 
+def _behind(said: str, word: str) -> str:
+    return f'{said}"{word}"'
+
+
 @pytest.mark.parametrize("mapping", FITTED, ids=lambda m: f"{m.source}/{m.spec.name}")
 def test_escaped_words_are_found_and_doubled_ones_are_told_by_both_readings(mapping: Mapping):
     rng = random.Random(mapping.version)
@@ -149,7 +154,8 @@ def test_escaped_words_are_found_and_doubled_ones_are_told_by_both_readings(mapp
         assert found.rows.equals(plain.rows)
         assert not found.rejected
         for first in (*words, "another"):
-            other = [_change(body, key, lambda word, first=first, key=key: f'"{first}",{key}"{word}"') for body in good]
+            twice = f'"{first}",{key}'
+            other = [_change(body, key, partial(_behind, twice)) for body in good]
             found = assert_same(mapping, b"".join(line(mapping, n, body.encode()) for n, body in enumerate(other)))
             assert [r.line for r in found.rejected] == list(range(20))
             assert all(f"key {key[1:-2]!r} stands twice" in r.reason for r in found.rejected)

@@ -206,7 +206,7 @@ def test_half_a_surrogate_pair_is_no_text():
         values.to_text("\ud800")
 
 
-WHERE = {"type": ["match", "last_match"], "data.n": [1]}
+WHERE: dict[str, list[str | int | bool]] = {"type": ["match", "last_match"], "data.n": [1]}
 
 
 @pytest.mark.parametrize(
