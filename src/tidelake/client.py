@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-from tidelake.errors import NotInLake
+from tidelake.errors import ConfigError, LedgerBroken, NotInLake, TidelakeError
 from tidelake.raw.codec import key_from_environment
 from tidelake.raw.ledger import Ledger
 from tidelake.raw.store import Store
@@ -85,19 +85,35 @@ class Lake:
         """Bring tables up to the ledger; with trades, also candles of one minute.
 
         Default: all tables that have a source, and the index `ledger`.
+
+        Raises:
+            LedgerBroken: A lane does not hold; all other lanes are in all tables when this is raised.
+            ConfigError: The key of an encrypted lane is missing or another one; likewise.
         """
         from tidelake.raw.index import refresh
         from tidelake.tables.candle_building import build_candles
         from tidelake.tables.derive import derive_table
         from tidelake.tables.registry import table
 
-        names = list(tables) or self._mapped()
-        reports: list[Derived | CandlesBuilt] = [
-            derive_table(self.store, table(name), mappings=self.mappings, key=key_from_environment(), progress=progress)
-            for name in names
-        ]
+        reports: list[Derived | CandlesBuilt] = []
+        broken: list[TidelakeError] = []
+        for name in tables or self._mapped():
+            try:
+                reports.append(
+                    derive_table(
+                        self.store,
+                        table(name),
+                        mappings=self.mappings,
+                        key=key_from_environment(),
+                        progress=progress,
+                    )
+                )
+            except (LedgerBroken, ConfigError) as exc:
+                broken.append(exc)
         if not tables or {"trades", "candles"} & set(tables):
             reports.append(build_candles(self.store))
+        if broken:
+            raise broken[0]
         if not tables:
             refresh(self.store)
         return reports

@@ -108,8 +108,8 @@ def test_ctrl_c_ends_clean(failing, capsys):
 def test_dry_run_of_derive_prints_plan_and_columns_and_makes_no_table(capsys, tmp_path):
     assert run(["derive", "trades", "--dry-run", "--format", "csv", "--lake", str(tmp_path / "lake")]) == 0
     header, row = capsys.readouterr().out.splitlines()
-    assert header == "table,lanes,entries,bytes,columns"
-    assert row.startswith('trades,0,0,0,"source string, symbol string')
+    assert header == "table,lanes,entries,bytes,broken,columns"
+    assert row.startswith('trades,0,0,0,0,"source string, symbol string')
     assert not (tmp_path / "lake" / "tables").exists()
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from tests.tables.lakes import START_US, Lane, Received, iso, page, seal_lane, standing_rows, trade
 from tidelake.client import open as open_lake
+from tidelake.errors import LedgerBroken
 from tidelake.tables.read import conflicts, scan
 from tidelake.tables.trades import TRADES
 
@@ -96,6 +97,17 @@ def test_derive_brings_the_index_of_the_ledger(lake):
     lake.derive()
     asked = lake.sql("SELECT lane, seq, count, symbol FROM ledger")
     assert asked.rows() == [("a", 0, 2, "BTC-USD")]
+
+
+def test_broken_lane_stops_alone_in_every_table_and_is_told_by_the_plan(lake):
+    seal_lane(lake.store, Lane("hole", "coinbase", (heard(1, 10), heard(2, 11), heard(3, 12)), 1))
+    seal_lane(lake.store, lane("whole", heard(5, 20)))
+    lake.store.delete("ledger/hole/000000000001.json")
+    assert [(p.lanes, p.entries, p.broken) for p in lake.pending(["trades"])] == [(2, 2, 1)]
+    with pytest.raises(LedgerBroken, match="is missing"):
+        lake.derive()
+    assert sorted(lake.scan("trades").collect()["trade_id"]) == ["1", "5"]
+    assert lake.candles("BTC-USD")["trades"].sum() == 2
 
 
 def test_sql_as_of_holds_for_quarantine_too(lake):

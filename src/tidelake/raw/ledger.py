@@ -94,7 +94,7 @@ def parse_entry(data: bytes, lane: str, seq: int) -> Entry:
 
 def _broken(lane: str, seq: int, what: str) -> LedgerBroken:
     return LedgerBroken(
-        f"ledger entry {entry_key(lane, seq)} {what}. Entries before it are intact; nothing was written. "
+        f"ledger entry {entry_key(lane, seq)} {what}. Entries before it are intact. "
         "Run `tidelake verify` for all that is wrong, and restore the object from a copy.",
         lane=lane,
         seq=seq,

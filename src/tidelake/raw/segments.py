@@ -101,7 +101,7 @@ def _broken(segment: Segment, what: str) -> LedgerBroken:
     lane, seq = lane_and_seq(segment.key)
     return LedgerBroken(
         f"segment {segment_name(segment)} ({segment.key}), entry {seq} of lane {lane}: it {what}. Its ledger entry is "
-        "intact, nothing was written. Run `tidelake verify` for all that is wrong, and restore the object from a copy.",
+        "intact. Run `tidelake verify` for all that is wrong, and restore the object from a copy.",
         lane=lane,
         seq=seq,
     )

@@ -86,12 +86,12 @@ class _Broken:
 
 
 def _new_entries(
-    ledger: Ledger, handle: TableHandle, table: Table, sources: dict[str, set[str]], broken: _Broken
+    ledger: Ledger, done: Callable[[str], int], table: Table, sources: dict[str, set[str]], broken: _Broken
 ) -> Iterator[Entry]:
     """Entries past each lane's mark; lanes in order of name."""
     for lane in ledger.lanes():
         try:
-            for entry in ledger.entries(lane, after=handle.done(lane)):
+            for entry in ledger.entries(lane, after=done(lane)):
                 if table.name not in sources.get(entry.source, ()):
                     break
                 yield entry
@@ -224,7 +224,7 @@ def _derive_pass(
 ) -> Iterator[Derived]:
     """Commits batch after batch through one handle; the next batch is decoded while one is committed."""
     handle = open_or_create(store, table.name, table.schema, table.partition_by)
-    entries = _new_entries(Ledger(store), handle, table, _source_tables(mappings), broken)
+    entries = _new_entries(Ledger(store), handle.done, table, _source_tables(mappings), broken)
     pool = ThreadPoolExecutor(max_workers=WORKERS)
     try:
         batch = _batch(entries, most)
@@ -247,33 +247,30 @@ def _add(total: Derived, part: Derived) -> Derived:
 
 @dataclass(frozen=True)
 class Pending:
-    """What a derive of one table would read."""
+    """What a derive of one table would read, and how many lanes stop it where they are broken."""
 
     table: str
     lanes: int
     entries: int
     bytes: int
+    broken: int
     columns: str
 
 
 def pending(store: Store, table: Table, mappings: Sequence[Mapping]) -> Pending:
     """The plan of a derive: ledger entries past the table's marks. Touches nothing."""
     found = open_table(store, table.name)
-    handle = TableHandle(found, table.partition_by) if found else None
-    sources = _source_tables(mappings)
-    ledger = Ledger(store)
-    per_lane = [
-        [
-            entry
-            for entry in ledger.entries(lane, after=handle.done(lane) if handle else -1)
-            if table.name in sources.get(entry.source, ())
-        ]
-        for lane in ledger.lanes()
-    ]
-    columns = ", ".join(f"{field.name} {field.type}" for field in table.schema)
-    entries = [entry for lane in per_lane for entry in lane]
-    size = sum(entry.segment.bytes for entry in entries)
-    return Pending(table.name, sum(map(bool, per_lane)), len(entries), size, columns)
+    done = TableHandle(found, table.partition_by).done if found else lambda _: -1
+    broken = _Broken()
+    entries = list(_new_entries(Ledger(store), done, table, _source_tables(mappings), broken))
+    return Pending(
+        table.name,
+        lanes=len({entry.lane for entry in entries}),
+        entries=len(entries),
+        bytes=sum(entry.segment.bytes for entry in entries),
+        broken=len(broken.found),
+        columns=", ".join(f"{field.name} {field.type}" for field in table.schema),
+    )
 
 
 def derive_table(
@@ -317,8 +314,8 @@ def derive_table(
             continue
         if broken.found:
             lane, first = min(broken.found.items())
-            rest = f" So are {len(broken.found) - 1} more lanes." if len(broken.found) > 1 else ""
-            text = f"{first} All rows before it, and those of all other lanes, are in `{table.name}`.{rest}"
+            more = f" {len(broken.found) - 1} more lanes are broken too." if len(broken.found) > 1 else ""
+            text = f"{first}{more} All rows before that, and those of all other lanes, are in `{table.name}`."
             if isinstance(first, ConfigError):
                 raise ConfigError(f"lane {lane}: {text}", tried=first.tried) from first
             raise LedgerBroken(text, lane=lane, seq=first.seq) from first
