@@ -106,11 +106,19 @@ def test_ctrl_c_ends_clean(failing, capsys):
 
 
 def test_dry_run_of_derive_prints_plan_and_columns_and_makes_no_table(capsys, tmp_path):
+    (tmp_path / "lake").mkdir()
     assert run(["derive", "trades", "--dry-run", "--format", "csv", "--lake", str(tmp_path / "lake")]) == 0
     header, row = capsys.readouterr().out.splitlines()
     assert header == "table,lanes,entries,bytes,broken,columns"
     assert row.startswith('trades,0,0,0,0,"source string, symbol string')
-    assert not (tmp_path / "lake" / "tables").exists()
+    assert list((tmp_path / "lake").iterdir()) == []
+
+
+@pytest.mark.parametrize("args", [["status"], ["derive"], ["sql", "SELECT 1"], ["verify"], ["coverage"], ["maintain"]])
+def test_lake_that_is_not_there_is_refused_and_not_made(args, capsys, tmp_path):
+    assert run([*args, "--lake", str(tmp_path / "typo")]) == 2
+    assert "there is no lake at" in capsys.readouterr().err
+    assert not (tmp_path / "typo").exists()
 
 
 def test_init_writes_the_settings_once_and_its_dry_run_nothing(capsys, tmp_path):

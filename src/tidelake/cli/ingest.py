@@ -57,7 +57,7 @@ def ingest(
     from tidelake.jobs.ingest import ingest as run
     from tidelake.jobs.session import Settings
 
-    lake = opts.open_lake()
+    lake = opts.open_lake(make=True)
     settings = Settings(mappings=lake.mappings)
     with opts.progress("ingest") as progress:
         report = run(
@@ -96,7 +96,7 @@ def backfill(
     first, last = needed_point(start), needed_point(end)
     if last <= first:
         raise typer.BadParameter("--end must be after --start")
-    lake = opts.open_lake()
+    lake = opts.open_lake(make=True)
     with opts.progress("backfill") as progress:
         settings = Settings(mappings=lake.mappings, url=url or None, progress=progress)
         if candles:
@@ -122,7 +122,7 @@ def refresh(
     from tidelake.jobs.instruments import refresh as run
     from tidelake.jobs.session import Settings
 
-    lake = opts.open_lake()
+    lake = opts.open_lake(make=True)
     settings = Settings(mappings=lake.mappings)
     with opts.progress("instruments") as progress:
         report = run(lake.store, venues, url=url or None, dry_run=dry_run, progress=progress, settings=settings)

@@ -43,17 +43,26 @@ class Options:
 
         return setting("lake", self.lake)
 
-    def open_lake(self) -> "Lake":
+    def open_lake(self, *, make: bool = False) -> "Lake":
+        """The lake; with `make` its folder is made where it is missing, else that is refused."""
         import tidelake
         from tidelake.config import setting
 
         mappings = setting("mappings", default="")
-        return tidelake.open(self.lake_url(), mappings=Path(mappings) if mappings else None)
+        return tidelake.open(self._address(make), mappings=Path(mappings) if mappings else None)
 
     def open_store(self) -> "Store":
         from tidelake.raw.store import Store
 
-        return Store.open(self.lake_url())
+        return Store.open(self._address(make=False))
+
+    def _address(self, make: bool) -> str:
+        from tidelake.errors import ConfigError
+
+        url = self.lake_url()
+        if not make and "://" not in url and not Path(url).is_dir():
+            raise ConfigError(f"there is no lake at {url}; `tidelake init {url}` makes one", tried=(url,))
+        return url
 
     def show(self, rows: object, columns: Sequence[str] = ()) -> None:
         """Write rows to stdout in the chosen format."""
