@@ -1,7 +1,9 @@
 """Runs the demonstration from an empty folder to a page, and says at the end what to try next."""
 
+import os
 import shlex
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -94,6 +96,9 @@ def _end(folder: Path, page: Path, tell: Narrator, lake: tidelake.Lake) -> None:
     query = shlex.quote("SELECT source, symbol, count(*) AS trades FROM trades GROUP BY ALL ORDER BY ALL")
     verdict = "Everything held." if not tell.failures else f"DID NOT HOLD: {'; '.join(tell.failures)}"
     tell.step(f"Done in {tell.seconds:.0f} s. {verdict}", f"The lake is in {folder}, the page is {page}. To go on:")
+    activate = Path(sys.prefix) / "bin" / "activate"
+    if shutil.which("tidelake") is None and activate.is_file():
+        tell.tell("", f"source {shlex.quote(os.path.relpath(activate))}")
     tell.tell(
         "",
         f"tidelake --lake {where} status",
