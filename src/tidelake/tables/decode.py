@@ -12,13 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tidelake.raw.frame import Frame, decode_line, encode_line
+from tidelake.raw.frame import Frame, decode_line
 from tidelake.tables.columns import Columns, in_validity, read_columns
 from tidelake.tables.mapping import Mapping, load_mappings
-from tidelake.tables.registry import TABLES
 from tidelake.tables.rows import Rejected, Row, parse_payload, read_frame, refuse
 from tidelake.tables.schema import PARSER_VERSION, TIME, Table
-from tidelake.tables.segment_lines import SegmentLines, split
+from tidelake.tables.segment_lines import SegmentLines
 from tidelake.venues.registry import venue as find_venue
 from tidelake.venues.spec import Context, Venue
 
@@ -295,25 +294,3 @@ def decode(
     rejected += [r for p in parts for r in p.rejected]
     rejected = list({(r.line, r.item): r for r in reversed(rejected)}.values())[::-1]  # two mappings may refuse a line
     return Decoded(rows, rejected, sum(p.lines_read for p in parts))
-
-
-def page_rows(
-    source: str, frame: Frame, mappings: Iterable[Mapping] | None = None
-) -> list[tuple[int | None, int, str]]:
-    """(trade_seq, event time in ns, trade_id) of each trade on a page that can be read, in the page's order.
-
-    Raises:
-        ValueError: The page is no JSON, or none of its rows can be read.
-    """
-    placed = Frame(0, frame.recv_ns, frame.mono_ns, frame.kind, frame.payload, frame.request, frame.feed, frame.symbol)
-    lines = split(encode_line(placed), first_n=0, known_before_ns=0)
-    found = decode(TABLES["trades"], source, lines, "", {}, mappings)
-    if found.rejected and not len(found.rows):
-        raise ValueError(found.rejected[0].reason)
-    times = found.rows["event_time"].cast(pa.int64()).to_pylist()
-    return [
-        (seq, us * 1_000, trade_id)
-        for seq, us, trade_id in zip(
-            found.rows["trade_seq"].to_pylist(), times, found.rows["trade_id"].to_pylist(), strict=True
-        )
-    ]
