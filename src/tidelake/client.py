@@ -91,6 +91,13 @@ class Lake:
             ConfigError: The key of an encrypted lane is missing or another one; likewise.
         """
         from tidelake.raw.index import refresh
+
+        reports = self._derive(tables, progress)
+        if not tables:
+            refresh(self.store)
+        return reports
+
+    def _derive(self, tables: Sequence[str], progress: "Progress | None") -> "list[Derived | CandlesBuilt]":
         from tidelake.tables.candle_building import build_candles
         from tidelake.tables.derive import derive_table
         from tidelake.tables.registry import table
@@ -114,8 +121,6 @@ class Lake:
             reports.append(build_candles(self.store))
         if broken:
             raise broken[0]
-        if not tables:
-            refresh(self.store)
         return reports
 
     def pending(self, tables: Sequence[str] = ()) -> "list[Pending]":
@@ -134,11 +139,15 @@ class Lake:
     def rebuild(
         self, tables: Sequence[str] = (), *, progress: "Progress | None" = None
     ) -> "list[Derived | CandlesBuilt]":
-        """Drop tables and derive them again from raw."""
+        """Drop tables (default: all, and the index `ledger`) and derive them again from raw."""
+        from tidelake.raw.index import rebuild
         from tidelake.tables.maintain import drop_tables
 
         drop_tables(self.store, tables)
-        return self.derive(tables, progress=progress)
+        reports = self._derive(tables, progress)
+        if not tables:
+            rebuild(self.store)
+        return reports
 
     def scan(
         self, table: str, *, as_of: Time | None = None, assume_latency: str | dt.timedelta | None = None

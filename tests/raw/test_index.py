@@ -4,9 +4,10 @@ import polars as pl
 import pytest
 
 from tests.raw.lanes import LANE, append, seal_each, writer
+from tidelake.errors import LedgerBroken
 from tidelake.raw.entry import Note
 from tidelake.raw.index import TABLE, rebuild, refresh
-from tidelake.raw.ledger import Ledger
+from tidelake.raw.ledger import Ledger, entry_key
 from tidelake.raw.store import Store
 
 
@@ -53,6 +54,23 @@ def test_rebuilt_index_equals_the_grown_one(store):
     seal_each(store, 1)
     assert refresh(store) == 1
     assert rows(store)["seq"].to_list() == list(range(7))
+
+
+def test_index_names_a_lane_whose_end_was_lost_and_written_again(store):
+    seal_each(store, 3)
+    refresh(store)
+    store.delete(entry_key(LANE, 2))
+    with pytest.raises(LedgerBroken, match="is missing, and it was read before"):
+        refresh(store)
+    with writer(store) as lane:
+        append(lane, 90)
+        lane.seal()
+        append(lane, 91)
+    with pytest.raises(LedgerBroken, match="is not the one that was read before"):
+        refresh(store)
+    assert rebuild(store) == 4
+    assert rows(store)["last"].to_list() == [2, 5, 90, 91]
+    assert refresh(store) == 0
 
 
 def test_index_of_an_empty_lake_is_an_empty_table(tmp_path):

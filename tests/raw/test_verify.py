@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from tests.raw.lanes import LANE, append, seal_each, writer
-from tidelake.raw.entry import Entry, encode_entry
-from tidelake.raw.ledger import entry_hash, entry_key
+from tidelake.raw.entry import Entry, encode_entry, entry_hash
+from tidelake.raw.ledger import entry_key
 from tidelake.raw.store import Store
 from tidelake.raw.verify import VerifyReport, verify
 

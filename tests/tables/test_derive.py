@@ -13,12 +13,13 @@ from polars.testing import assert_frame_equal
 import tidelake
 from tests.tables import lakes
 from tests.tables.lakes import START_US, Lane, Received
-from tidelake.errors import ConfigError, LedgerBroken, NotInLake
+from tidelake.errors import ConfigError, LedgerBroken, NotInLake, TableMoved
 from tidelake.raw.entry import Entry
 from tidelake.raw.segments import read_lines
 from tidelake.raw.store import Store
 from tidelake.tables import derive as derive_module
-from tidelake.tables.derive import derive_table
+from tidelake.tables.delta import open_or_create
+from tidelake.tables.derive import derive_table, pending
 from tidelake.tables.maintain import drop_tables
 from tidelake.tables.mapping import load_mappings
 from tidelake.tables.read import conflicts, scan, stored
@@ -380,3 +381,73 @@ def test_a_broken_lane_stops_alone_and_is_named(tmp_path, monkeypatch, break_lan
             derive_table(store, TRADES)
     expected = {"1", "4", "5", "6"} | ({"2", "3"} if break_lane == "tail" else set())
     assert set(lakes.standing_rows(store)["trade_id"]) == expected
+
+
+def rewritten_tail(store: Store, *, kept: int, longer: int = 0) -> str:
+    """A lane of three derived entries whose end is lost after `kept` of them and written again with other trades."""
+    frames = [(START_US + n * MINUTE, lakes.trade("coinbase", n, START_US + n, "1")) for n in range(1, 4)]
+    name = "coinbase.capture.0"
+    lakes.seal_lane(store, lane_of(*frames, name=name, per_entry=1))
+    derive_table(store, TRADES)
+    for seq in range(kept, 3):
+        store.delete(f"ledger/{name}/{seq:012d}.json")
+    again = [
+        (START_US + n * MINUTE, lakes.trade("coinbase", n, START_US + n, "2")) for n in range(11, 14 - kept + longer)
+    ]
+    lakes.seal_lane(store, lane_of(*again, name=name, per_entry=1))
+    return name
+
+
+@pytest.mark.parametrize(("kept", "longer"), [(2, 0), (2, 2), (0, 1)])
+def test_a_lane_whose_end_was_written_again_is_named_and_the_others_go_on(tmp_path, kept, longer):
+    store = Store.open(tmp_path)
+    name = rewritten_tail(store, kept=kept, longer=longer)
+    lakes.seal_lane(store, lane_of((START_US, lakes.trade("coinbase", 99, START_US, "1")), name="coinbase.capture.1"))
+    assert pending(store, TRADES, load_mappings()).broken == 1
+    with pytest.raises(
+        LedgerBroken, match=r"000000000002.json is not the one.*derive --rebuild.*other lanes"
+    ) as raised:
+        derive_table(store, TRADES)
+    assert (raised.value.lane, raised.value.seq) == (name, 2)
+    assert set(lakes.standing_rows(store)["trade_id"]) == {"1", "2", "3", "99"}
+    drop_tables(store)
+    derive_table(store, TRADES)
+    fresh = {str(n) for n in range(11, 14 - kept + longer)}
+    assert set(lakes.standing_rows(store)["trade_id"]) == {"1", "2", "3"} - {
+        str(n) for n in range(kept + 1, 4)
+    } | fresh | {"99"}
+
+
+def test_what_quarantine_holds_of_an_end_that_was_written_again_is_named(tmp_path):
+    store = Store.open(tmp_path)
+    lakes.seal_lane(store, lane_of((START_US, lakes.trade("coinbase", 1, START_US, "1"))))
+    derive_table(store, TRADES)
+    lakes.seal_lane(store, lane_of((START_US + 1, b'{"type":"match"'), per_entry=1))
+    with (
+        patch.object(derive_module, "_commit_contested", side_effect=RuntimeError("killed")),
+        pytest.raises(RuntimeError),
+    ):
+        derive_table(store, TRADES)
+    store.delete("ledger/coinbase.capture.0/000000000001.json")
+    with pytest.raises(LedgerBroken, match=r"000000000001.json is missing"):
+        derive_table(store, TRADES)
+    lakes.seal_lane(store, lane_of((START_US + 2, b'{"type":"match","other'), per_entry=1))
+    with pytest.raises(LedgerBroken, match=r"000000000001.json is not the one"):
+        derive_table(store, TRADES)
+    assert quarantined(store)["recv_ns"].to_list() == [(START_US + 1) * 1_000]
+    drop_tables(store)
+    derive_table(store, TRADES)
+    assert quarantined(store)["recv_ns"].to_list() == [(START_US + 2) * 1_000]
+
+
+def test_a_writer_that_lost_the_race_is_stopped_also_where_its_mark_is_higher(tmp_path):
+    store = Store.open(tmp_path)
+    lakes.seal_lane(store, lane_of((START_US, lakes.trade("coinbase", 1, START_US, "1"))))
+    derive_table(store, TRADES)
+    lane = "coinbase.capture.0"
+    slow, quick = (open_or_create(store, "trades", TRADES.schema, TRADES.partition_by) for _ in range(2))
+    empty = TRADES.schema.empty_table()
+    quick.commit(empty, {lane: 1 << 60})
+    for mark in (0, 1 << 60, 1 << 62):
+        with pytest.raises(TableMoved):
+            slow.commit(empty, {lane: mark})

@@ -4,6 +4,7 @@ The put of an entry is the commit of its frames: data and watermark move togethe
 chain; `prev` is the SHA-256 of the previous entry's bytes, 64 zeros for the first.
 """
 
+import hashlib
 from typing import Literal
 
 import msgspec
@@ -139,10 +140,19 @@ def encode_entry(entry: Entry) -> bytes:
     return msgspec.json.encode(entry)
 
 
+def entry_hash(data: bytes) -> str:
+    """What the next entry's `prev` must be."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def decode_entry(data: bytes) -> Entry:
-    """The entry of stored bytes.
+    """The entry of stored bytes; `encode_entry` gives them back.
 
     Raises:
         msgspec.MsgspecError: The bytes are not an entry; `raw.ledger` names which.
+        ValueError: They are not in the form in which entries are sealed.
     """
-    return _decoder.decode(data)
+    entry = _decoder.decode(data)
+    if encode_entry(entry) != data:
+        raise ValueError("it is not in the form in which entries are sealed, or a newer version sealed it")
+    return entry

@@ -7,9 +7,9 @@ import msgspec
 
 from tidelake.errors import NotInLake
 from tidelake.raw.codec import key_from_environment
-from tidelake.raw.entry import Entry
+from tidelake.raw.entry import Entry, entry_hash
 from tidelake.raw.frame import decode_line
-from tidelake.raw.ledger import Ledger, entry_hash, entry_key
+from tidelake.raw.ledger import Ledger, entry_key
 from tidelake.raw.segments import lane_and_seq, read_lines, segment_name
 from tidelake.raw.store import Store
 

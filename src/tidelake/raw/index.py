@@ -1,7 +1,7 @@
 """The Delta table `ledger`: an index over the ledger's entries, one row per entry and claim, for SQL.
 
 It is never the truth: it can be deleted and built again from the entries at any time. Each commit carries one Delta
-transaction per lane (id = lane, version = its last entry), so that a refresh adds what is new, once.
+transaction per lane (id = lane, version = the mark of its last entry), so that a refresh adds what is new, once.
 """
 
 from collections.abc import Iterator
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tidelake.raw.entry import Claim, Entry, encode_entry
-from tidelake.raw.ledger import Ledger, entry_hash
+from tidelake.raw.entry import Claim, Entry, encode_entry, entry_hash
+from tidelake.raw.ledger import Ledger
+from tidelake.raw.marks import NO_MARK, mark_at, seq_of
 from tidelake.raw.segments import segment_name
 from tidelake.raw.store import Store
 
@@ -25,7 +26,11 @@ ATTEMPTS = 5
 
 
 def refresh(store: Store) -> int:
-    """Add the entries that the index does not have yet; gives back how many rows were added."""
+    """Add the entries that the index does not have yet; gives back how many rows were added.
+
+    Raises:
+        LedgerBroken: A lane does not hold what the index has of it; nothing was added.
+    """
     from deltalake.exceptions import CommitFailedError
 
     for attempt in range(1, ATTEMPTS + 1):
@@ -39,7 +44,7 @@ def refresh(store: Store) -> int:
 
 def rebuild(store: Store) -> int:
     """Build the index again from the entries alone; gives back how many rows it has."""
-    return _write(store, _open(store), dict.fromkeys(Ledger(store).lanes(), -1), replace=True)
+    return _write(store, _open(store), dict.fromkeys(Ledger(store).lanes(), NO_MARK), replace=True)
 
 
 def _refresh_once(store: Store) -> int:
@@ -59,7 +64,7 @@ def _open(store: Store) -> "DeltaTable":
 
 def _version(table: "DeltaTable", lane: str) -> int:
     version = table.transaction_version(lane)
-    return -1 if version is None else version
+    return NO_MARK if version is None else version
 
 
 def _write(store: Store, table: "DeltaTable", indexed: dict[str, int], *, replace: bool) -> int:
@@ -68,7 +73,10 @@ def _write(store: Store, table: "DeltaTable", indexed: dict[str, int], *, replac
     from deltalake import CommitProperties, Transaction, write_deltalake
 
     ledger = Ledger(store)
-    heads = {lane: head for lane, after in indexed.items() if (head := ledger.head(lane).seq) > after}
+    ends = {lane: mark_at(head.seq, head.hash) for lane in indexed for head in (ledger.head(lane),)}
+    heads = {lane: mark for lane, mark in ends.items() if mark != indexed[lane]}
+    for lane in heads:
+        ledger.check_mark(lane, indexed[lane])
     if not heads and not replace:
         return 0
     written = 0
@@ -93,8 +101,8 @@ def _batches(ledger: Ledger, indexed: dict[str, int], heads: dict[str, int]) -> 
 
     rows: list[dict[str, Any]] = []
     for lane, head in heads.items():
-        for entry in ledger.entries(lane, after=indexed[lane]):
-            if entry.seq > head:
+        for entry in ledger.entries_past(lane, indexed[lane]):
+            if entry.seq > seq_of(head):
                 break
             rows += _rows(entry)
             if len(rows) >= BATCH_ROWS:

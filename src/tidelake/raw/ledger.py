@@ -13,12 +13,17 @@ from urllib.parse import quote
 import msgspec
 
 from tidelake.errors import LedgerBroken, NotInLake
-from tidelake.raw.entry import FIRST_PREV, Entry, decode_entry, encode_entry
+from tidelake.raw.entry import FIRST_PREV, Entry, decode_entry, encode_entry, entry_hash
+from tidelake.raw.marks import hash_bits, hash_bits_of, seq_of
 from tidelake.raw.store import Store
 
 LEDGER = "ledger"
 MAX_NAME_BYTES = 200
 READ_AHEAD = 16
+_RESTORE = (
+    "Nothing more of this lane was written. Restore the ledger from a copy; or, if the raw log is meant to be as it is "
+    "now, build the tables again from it with `tidelake derive --rebuild`."
+)
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,6 @@ def lane_folder(lane: str) -> str:
 def entry_key(lane: str, seq: int) -> str:
     """Key of an entry in the store."""
     return f"{LEDGER}/{lane}/{seq:012d}.json"
-
-
-def entry_hash(data: bytes) -> str:
-    """What the next entry's `prev` must be."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def head_after(entry: Entry) -> Head:
@@ -169,7 +169,37 @@ class Ledger:
             LedgerBroken: An entry is changed or out of place; entry `after` is missing; or one in between is, which
                 shows only after those before it were yielded.
         """
-        prev = FIRST_PREV if after < 0 else self._hash_of_read(lane, after)
+        yield from self._entries(lane, after, FIRST_PREV if after < 0 else self._hash_of_read(lane, after))
+
+    def entries_past(self, lane: str, mark: int) -> Iterator[Entry]:
+        """Entries after the one that a mark names (`raw.marks`); costs and raises as `entries`.
+
+        Raises:
+            LedgerBroken: Also where another entry stands in the place of the one that the mark names.
+        """
+        yield from self._entries(lane, seq_of(mark), self.check_mark(lane, mark))
+
+    def check_mark(self, lane: str, mark: int) -> str:
+        """The hash of the entry that a mark names, in one look.
+
+        Raises:
+            LedgerBroken: The entry is missing, or is another one: the end of the lane was lost, and written again.
+        """
+        seq = seq_of(mark)
+        if seq < 0:
+            return FIRST_PREV
+        found = self._hash_of_read(lane, seq)
+        if hash_bits(found) != hash_bits_of(mark):
+            raise LedgerBroken(
+                f"ledger entry {entry_key(lane, seq)} is not the one that was read before (found one with the hash "
+                f"{found[:16]}): the end of lane {lane} was lost and written again, and tables hold rows of what stood "
+                f"there. {_RESTORE}",
+                lane=lane,
+                seq=seq,
+            )
+        return found
+
+    def _entries(self, lane: str, after: int, prev: str) -> Iterator[Entry]:
         seq = after + 1
         while True:
             for seq, data in self._stored(lane, seq):  # noqa: B020  reading goes on where it stopped
@@ -194,8 +224,7 @@ class Ledger:
         if data is None:
             raise LedgerBroken(
                 f"ledger entry {entry_key(lane, seq)} is missing, and it was read before: tables and indexes hold what "
-                "it sealed. Nothing was written. Restore the ledger from a copy; or, if the raw log is meant to end "
-                "earlier, build the tables again from what is left with `tidelake derive --rebuild`.",
+                f"it sealed. {_RESTORE}",
                 lane=lane,
                 seq=seq,
             )

@@ -12,8 +12,8 @@ import msgspec
 
 from tidelake.errors import ConfigError, LedgerBroken, NotInLake
 from tidelake.raw.codec import key_from_environment
-from tidelake.raw.entry import FIRST_PREV, Entry
-from tidelake.raw.ledger import Ledger, entry_hash, entry_key, lane_folder, parse_entry
+from tidelake.raw.entry import FIRST_PREV, Entry, entry_hash
+from tidelake.raw.ledger import Ledger, entry_key, lane_folder, parse_entry
 from tidelake.raw.sealing import clocks
 from tidelake.raw.segments import lane_and_seq, read_lines
 from tidelake.raw.store import Store

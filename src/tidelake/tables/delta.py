@@ -1,8 +1,8 @@
 """Delta tables of a lake: create, commit exactly once, and find the files that may hold a key.
 
-A commit carries one Delta transaction per lane (id = lane, version = the lane's last entry that it holds) and one that
-all derive commits of a table share, so that two of them never pass each other. Both hold only when the table is read
-and committed through one handle: a fresh handle would commit the same or a lower version without complaint.
+A commit carries one Delta transaction per lane (id = lane, version = the mark of its last entry, `raw.marks`) and one
+that all derive commits of a table share, so that two of them never pass each other. Both hold only when the table is
+read and committed through one handle: a fresh handle would commit the same or a lower version without complaint.
 """
 
 import fcntl

@@ -1,7 +1,8 @@
 """Derive: tables out of the raw log, exactly once, only what is new.
 
-Each lane has a mark in the table's own log: the last ledger entry whose rows the table holds. A commit moves marks and
-rows together, so a kill at any point loses nothing and doubles nothing: the next run goes on from the marks.
+Each lane has a mark in the table's own log: the last ledger entry whose rows the table holds (`raw.marks`). A commit
+moves marks and rows together, so a kill at any point loses nothing and doubles nothing: the next run goes on from the
+marks. A lane that no longer holds the entry that its mark names is broken, and is left alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ import pyarrow as pa
 from tidelake.errors import ConfigError, LedgerBroken, TableMoved
 from tidelake.raw.entry import Entry
 from tidelake.raw.ledger import Ledger
+from tidelake.raw.marks import NO_MARK, mark_of, seq_of
 from tidelake.raw.segments import read_lines
 from tidelake.raw.store import Store
 from tidelake.tables import quarantine
@@ -85,13 +87,48 @@ class _Broken:
             self.found[lane], self.ends[lane] = exc, seq
 
 
+@dataclass(frozen=True)
+class _Marks:
+    """Where a table stands in each lane, and where `quarantine` stands for it.
+
+    Attributes:
+        rows, filed: As they were when read; None where there is no table, and so no mark.
+    """
+
+    table: str
+    rows: TableHandle | None
+    filed: TableHandle | None
+
+    def done(self, lane: str) -> int:
+        """The last entry whose rows the table holds."""
+        return self.rows.done(lane) if self.rows else NO_MARK
+
+    def ahead(self, lane: str) -> int:
+        """The last entry that `quarantine` has rows of, where a run died before the table had them."""
+        if not self.rows or not self.filed:
+            return NO_MARK
+        filed = self.filed.done(_filed_under(self.table, self.rows, lane))
+        return filed if seq_of(filed) > seq_of(self.done(lane)) else NO_MARK
+
+
+def _filed_under(table: str, target: TableHandle, lane: str) -> str:
+    """The transaction that marks a lane in `quarantine`, for one making of a table."""
+    return f"{table}:{target.id}:{lane}"
+
+
+def _read_marks(store: Store, table: Table, rows: TableHandle | None) -> _Marks:
+    found = open_table(store, quarantine.NAME) if rows else None
+    return _Marks(table.name, rows, TableHandle(found, quarantine.PARTITION_BY) if found else None)
+
+
 def _new_entries(
-    ledger: Ledger, done: Callable[[str], int], table: Table, sources: dict[str, set[str]], broken: _Broken
+    ledger: Ledger, marks: _Marks, table: Table, sources: dict[str, set[str]], broken: _Broken
 ) -> Iterator[Entry]:
     """Entries past each lane's mark; lanes in order of name."""
     for lane in ledger.lanes():
         try:
-            for entry in ledger.entries(lane, after=done(lane)):
+            ledger.check_mark(lane, marks.ahead(lane))
+            for entry in ledger.entries_past(lane, marks.done(lane)):
                 if table.name not in sources.get(entry.source, ()):
                     break
                 yield entry
@@ -148,8 +185,8 @@ def _commit_quarantine(store: Store, table: Table, target: TableHandle, batch: l
     for _ in range(ATTEMPTS):
         handle = open_or_create(store, quarantine.NAME, quarantine.SCHEMA, quarantine.PARTITION_BY)
         target.check()
-        marks = {f"{table.name}:{target.id}:{e.lane}": e.seq for e in batch}
-        done = {e.lane: handle.done(f"{table.name}:{target.id}:{e.lane}") for e in batch}
+        marks = {_filed_under(table.name, target, e.lane): mark_of(e) for e in batch}
+        done = {e.lane: seq_of(handle.done(_filed_under(table.name, target, e.lane))) for e in batch}
         fresh = [seq > done[lane] for lane, seq in zip(bad["lane"].to_pylist(), bad["seq"].to_pylist(), strict=True)]
         new = bad.filter(pa.array(fresh))
         if not len(new):
@@ -186,7 +223,7 @@ def _store_batch(store: Store, table: Table, handle: TableHandle, batch: list[_R
     kept = kept.sort([*SORT, *table.sort_by], maintain_order=True)
     _commit_quarantine(store, table, handle, [read.entry for read in batch], bad)
     _commit_contested(store, table, contested)
-    handle.commit(kept.to_arrow().cast(table.schema), {read.entry.lane: read.entry.seq for read in batch})
+    handle.commit(kept.to_arrow().cast(table.schema), {read.entry.lane: mark_of(read.entry) for read in batch})
     return Derived(
         table.name,
         entries=len(batch),
@@ -224,7 +261,8 @@ def _derive_pass(
 ) -> Iterator[Derived]:
     """Commits batch after batch through one handle; the next batch is decoded while one is committed."""
     handle = open_or_create(store, table.name, table.schema, table.partition_by)
-    entries = _new_entries(Ledger(store), handle.done, table, _source_tables(mappings), broken)
+    marks = _read_marks(store, table, handle)
+    entries = _new_entries(Ledger(store), marks, table, _source_tables(mappings), broken)
     pool = ThreadPoolExecutor(max_workers=WORKERS)
     try:
         batch = _batch(entries, most)
@@ -260,9 +298,9 @@ class Pending:
 def pending(store: Store, table: Table, mappings: Sequence[Mapping]) -> Pending:
     """The plan of a derive: ledger entries past the table's marks. Touches nothing."""
     found = open_table(store, table.name)
-    done = TableHandle(found, table.partition_by).done if found else lambda _: -1
+    marks = _read_marks(store, table, TableHandle(found, table.partition_by) if found else None)
     broken = _Broken()
-    entries = list(_new_entries(Ledger(store), done, table, _source_tables(mappings), broken))
+    entries = list(_new_entries(Ledger(store), marks, table, _source_tables(mappings), broken))
     return Pending(
         table.name,
         lanes=len({entry.lane for entry in entries}),
