@@ -106,6 +106,32 @@ def test_import_seals_the_file_under_its_content_and_a_second_import_changes_not
     assert exported(store, lane, tmp_path) == data
 
 
+@pytest.mark.parametrize("place", [0, 40])
+def test_a_clock_after_the_import_costs_its_own_line_only(store, tmp_path, place):
+    lines = [b'%d.5: {"trade_id":%d}\n' % (START + n, n) for n in range(80)]
+    lines[place] = b'4102444800.5: {"trade_id":%d}\n' % place  # the year 2100
+    folder = write(tmp_path / "in", {"COINBASE.1": b"".join(lines)})
+    report = run(store, folder)
+    assert (report.files[0].damaged, report.files[0].damaged_lines, report.exit_code) == (1, (place + 1,), 3)
+    lane = report.files[0].lane
+    (entry,) = Ledger(store).entries(lane)
+    frames = list(iter_frames(store, entry.segment))
+    before = max(place - 1, 1 - place)
+    assert [f.recv_ns for f in frames] == [
+        (START + (before if n == place else n)) * 10**9 + 500_000_000 for n in range(80)
+    ]
+    assert (frames[place].kind, frames[place].payload) == ("note", b"")
+    assert entry.known_ns == (START + 79) * 10**9 + 500_000_000
+    assert exported(store, lane, tmp_path) == b"".join(lines)
+
+
+def test_a_recording_all_of_whose_clocks_lie_after_the_import_is_refused(store, tmp_path):
+    folder = write(tmp_path / "in", {"COINBASE.1": b"4102444800.5: {}\n" * 30})
+    with pytest.raises(FormatDrift, match="clocks lie after the time of the import"):
+        run(store, folder)
+    assert objects(store) == {}
+
+
 def test_copy_under_another_name_is_the_same_recording(store, tmp_path):
     folder = write(tmp_path / "in", {"COINBASE.1": recording(), "COINBASE.2": recording()})
     assert [file.state for file in run(store, folder).files] == ["imported", "already imported"]

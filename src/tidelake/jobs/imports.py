@@ -4,6 +4,7 @@ A file is cut into segments at places that depend on its content alone. A killed
 and two at once on one file seal the same entries: whoever comes second for an entry sees it taken and goes on.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from tidelake.raw.store import Store
 from tidelake.venues import registry
 
 SEGMENT_BYTES = 32 << 20
+CLOCKS_APART_NS = 60_000_000_000  # a recorder's clock may be this far ahead of ours
 NAMED_LINES = 5
 
 State = Literal["planned", "imported", "already imported", "skipped", "failed"]
@@ -39,7 +41,8 @@ class ImportedFile:
         lines: Lines that the lake holds of it.
         new_lines: Those that this run sealed.
         segments: Entries that this run sealed.
-        damaged: Lines that are not of the format; they are kept as notes and become no rows.
+        damaged: Lines that are not of the format, or received after the import began; they are kept as notes and become
+            no rows.
         damaged_lines: The numbers of the first few, from 1.
         truncated: Why the file could not be read to its end; "" where it could.
         contended: Whether another import of the same file sealed entries meanwhile.
@@ -185,7 +188,8 @@ def _one_file(job: _Import, path: Path, name: str, source: str | None, drifts: l
 
 
 def _import_file(job: _Import, path: Path, file: BinaryIO, blank: ImportedFile) -> ImportedFile:
-    first_clock = _first_clock(job.form, path)
+    latest_ns = time.time_ns() + CLOCKS_APART_NS
+    first_clock = _first_clock(job.form, path, latest_ns)
     sha256, text_sha256, size = hashes_of_file(path)
     lane = f"import.{blank.source}.{job.form.name}.{text_sha256[:16]}"  # plain or packed, a recording is one lane
     sealer = _Sealer(job, lane, blank.source)
@@ -195,7 +199,7 @@ def _import_file(job: _Import, path: Path, file: BinaryIO, blank: ImportedFile) 
     if job.dry_run:
         return known
     recording = RecordingFile(file, size)
-    reader = _Reader(job, recording, path.name, first_clock)
+    reader = _Reader(job, recording, path.name, first_clock, latest_ns)
     meta = {"file": path.name, "size": str(size), "sha256": sha256, "format": job.form.name}
     with ThreadPoolExecutor(1) as thread:
         sealing: Future[None] | None = None
@@ -220,14 +224,14 @@ def _import_file(job: _Import, path: Path, file: BinaryIO, blank: ImportedFile) 
     )
 
 
-def _first_clock(form: RecordingFormat, path: Path) -> int:
+def _first_clock(form: RecordingFormat, path: Path, latest_ns: int) -> int:
     with path.open("rb") as file:
         recording = RecordingFile(file, path.stat().st_size)
         block = next(recording.blocks(), None)
     if block is None:
         found = recording.damage or "an empty file"
         raise FormatDrift(f"found {found}, expected lines like {form.looks_like}. Nothing of it was imported.")
-    return check_format(form, block, FORMATS.values())
+    return check_format(form, block, FORMATS.values(), latest_ns)
 
 
 def _check_unchanged(recording: RecordingFile, sha256: str) -> None:
@@ -251,19 +255,20 @@ def _with_facts(file: ImportedFile, facts: Mapping[str, str]) -> ImportedFile:
 class _Reader:
     """Reads a recording to segment lines and keeps count."""
 
-    def __init__(self, job: _Import, recording: RecordingFile, name: str, first_clock: int) -> None:
+    def __init__(self, job: _Import, recording: RecordingFile, name: str, first_clock: int, latest_ns: int) -> None:
         self.count = 0
         self._job = job
         self._recording = recording
         self._name = name
         self._before_ns = first_clock
+        self._latest_ns = latest_ns
         self._damaged = 0
         self._damaged_lines: list[int] = []
 
     def encoded(self) -> Iterator[Encoded]:
         """The segment lines, block by block."""
         for block in self._recording.blocks():
-            encoded = encode_block(self._job.form, block, self.count, self._before_ns)
+            encoded = encode_block(self._job.form, block, self.count, self._before_ns, self._latest_ns)
             self.count += encoded.count
             self._before_ns = encoded.last_ns
             self._note_damage(encoded.damaged)

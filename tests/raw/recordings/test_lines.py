@@ -9,6 +9,7 @@ from tidelake.raw.frame import Frame, decode_line, encode_line
 from tidelake.raw.recordings import FORMATS, RecordingFormat
 from tidelake.raw.recordings.bulk import encode_block, is_damaged
 from tidelake.raw.recordings.lines import NO_ENDING, frame_of_line, frames_of_block, line_of_frame
+from tidelake.raw.recordings.spec import ANY_TIME
 
 CRYPTOFEED, HFTBACKTEST = FORMATS["cryptofeed"], FORMATS["hftbacktest"]
 BEFORE = 1_600_000_000_000_000_000
@@ -144,18 +145,30 @@ LINES = st.one_of(
 
 
 @pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
-@given(lines=st.lists(LINES, max_size=40), last=st.one_of(st.just(b""), st.binary(max_size=30)), n=st.integers(0, 2000))
-@example(lines=[b'1618677817.1: {"a":1} {"b":2}\n', b"1618677817.1: [1\n", b"1618677817.1: {}\n"], last=b"", n=0)
-@example(lines=[b"1618677817.1: {}\n"] * 30 + [b"\n"], last=b"", n=998)
-@example(lines=[b'1723161256172216566 {"stream":1}\n'] * 30, last=b'1723161256172216566 {"stream":1}', n=9)
-def test_bulk_equals_line_by_line_and_every_byte_comes_back(form: RecordingFormat, lines, last, n):
+@given(
+    lines=st.lists(LINES, max_size=40),
+    last=st.one_of(st.just(b""), st.binary(max_size=30)),
+    n=st.integers(0, 2000),
+    latest_ns=st.sampled_from([ANY_TIME, 1618677817061845000, 1723161256172216566, BEFORE]),
+)
+@example(lines=[b'1618677817.1: {"a":1} {"b":2}\n', b"1618677817.1: [1\n"], last=b"", n=0, latest_ns=ANY_TIME)
+@example(lines=[b"1618677817.1: {}\n"] * 30 + [b"\n"], last=b"", n=998, latest_ns=ANY_TIME)
+@example(
+    lines=[b'1723161256172216566 {"stream":1}\n'] * 30, last=b'1723161256172216566 {"s":1}', n=9, latest_ns=ANY_TIME
+)
+@example(
+    lines=[b"1618677817.1: {}\n"] * 9 + [b"4102444800.0: {}\n"] + [b"1618677817.2: {}\n"] * 9,
+    last=b"", n=0, latest_ns=1618677817200000000,
+)  # fmt: skip
+def test_bulk_equals_line_by_line_and_every_byte_comes_back(form: RecordingFormat, lines, last, n, latest_ns):
     block = b"".join(lines) + last.replace(b"\n", b"")
     if not block:
         return
-    frames = list(frames_of_block(form, block, n, BEFORE))
-    encoded = encode_block(form, block, n, BEFORE)
+    frames = list(frames_of_block(form, block, n, BEFORE, latest_ns))
+    encoded = encode_block(form, block, n, BEFORE, latest_ns)
     assert encoded.lines == b"".join(map(encode_line, frames))
     assert (encoded.count, encoded.last_ns) == (len(frames), frames[-1].recv_ns)
+    assert all(frame.recv_ns <= max(latest_ns, BEFORE) for frame in frames)
     assert encoded.damaged == tuple(frame.n for frame in frames if is_damaged(frame))
     assert b"".join(line_of_frame(decode(line)) for line in encoded.lines.splitlines(keepends=True)) == block
 

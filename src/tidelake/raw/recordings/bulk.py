@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tidelake.raw.frame import Frame, encode_line
 from tidelake.raw.recordings.lines import DAMAGED, frame_of_line
-from tidelake.raw.recordings.spec import PREFIX, Bytes, Flags, Integers, RecordingFormat
+from tidelake.raw.recordings.spec import ANY_TIME, PREFIX, Bytes, Flags, Integers, RecordingFormat
 
 _OTHERS = 8  # from one slow line in eight on, the slow way for all is faster
 _count_values = msgspec.json.Decoder(msgspec.Raw).decode_lines
@@ -28,7 +28,7 @@ class Encoded:
         lines: The segment lines.
         count: How many they are.
         last_ns: Clock of the last one.
-        damaged: Places in the lane of the lines that are not of the format.
+        damaged: Places in the lane of the lines that are not of the format, or whose clock cannot be true.
     """
 
     lines: bytes
@@ -37,7 +37,7 @@ class Encoded:
     damaged: tuple[int, ...] = ()
 
 
-def encode_block(form: RecordingFormat, block: bytes, n: int, before_ns: int) -> Encoded:
+def encode_block(form: RecordingFormat, block: bytes, n: int, before_ns: int, latest_ns: int = ANY_TIME) -> Encoded:
     """The segment lines of a block of whole lines.
 
     Args:
@@ -45,6 +45,7 @@ def encode_block(form: RecordingFormat, block: bytes, n: int, before_ns: int) ->
         block: Lines with their newlines; only the last block of a file may lack its final one.
         n: Place in the lane of the first line.
         before_ns: Clock of the line before.
+        latest_ns: No clock can be later than this.
     """
     data = np.frombuffer(block, np.uint8)
     newlines = np.flatnonzero(data == ord("\n"))
@@ -52,6 +53,7 @@ def encode_block(form: RecordingFormat, block: bytes, n: int, before_ns: int) ->
     starts = np.concatenate([[0], newlines + 1])[: len(ends)]
     padded = np.concatenate([data, np.zeros(PREFIX, np.uint8)])
     good, clocks, heads = form.plain(sliding_window_view(padded, PREFIX)[starts])
+    good &= clocks <= latest_ns
     good &= np.isin(data[np.maximum(ends - 1, 0)], (ord("}"), ord("]")))
     good[len(newlines) :] = False
     others = np.flatnonzero(~good)
@@ -59,7 +61,7 @@ def encode_block(form: RecordingFormat, block: bytes, n: int, before_ns: int) ->
         others, pieces = np.arange(len(ends)), _nothing(len(ends))
     else:
         pieces = _plain_lines(block, n, starts, ends, np.where(good, heads, 0), clocks)
-    return _with_others(form, block, n, before_ns, (starts, ends, clocks), others, pieces)
+    return _with_others(form, block, n, (before_ns, latest_ns), (starts, ends, clocks), others, pieces)
 
 
 def _are_json(block: bytes, data: Bytes, starts: Integers, ends: Integers, good: Flags, heads: Integers) -> bool:
@@ -123,21 +125,22 @@ def _with_others(
     form: RecordingFormat,
     block: bytes,
     n: int,
-    before_ns: int,
+    bounds: tuple[int, int],
     where: tuple[Integers, Integers, Integers],
     others: Integers,
     pieces: Pieces,
 ) -> Encoded:
     """The plain lines, with the others written one by one in their places."""
     starts, ends, clocks = where
+    before, latest_ns = bounds
     plain, offsets = pieces
     out: list[bytes | memoryview] = []
     damaged: list[int] = []
-    done, before = 0, before_ns
+    done = 0
     for row in others.tolist():
         out.append(plain[offsets[done] : offsets[row]])
         before = before if row == done else int(clocks[row - 1])
-        frame = frame_of_line(form, block[starts[row] : ends[row] + 1], n + row, before)
+        frame = frame_of_line(form, block[starts[row] : ends[row] + 1], n + row, before, latest_ns)
         out.append(encode_line(frame))
         if is_damaged(frame):
             damaged.append(frame.n)
@@ -148,5 +151,5 @@ def _with_others(
 
 
 def is_damaged(frame: Frame) -> bool:
-    """Whether the frame keeps a recorded line that is not of its format."""
+    """Whether the frame keeps a recorded line that is not of its format, or whose clock cannot be true."""
     return frame.kind == "note" and frame.request == DAMAGED

@@ -8,29 +8,30 @@ not end in a newline. So the frames of a file give back every byte of it.
 from collections.abc import Iterator
 
 from tidelake.raw.frame import Frame
-from tidelake.raw.recordings.spec import Recorded, RecordingFormat
+from tidelake.raw.recordings.spec import ANY_TIME, Recorded, RecordingFormat
 
 NO_ENDING = "\0"
 DAMAGED = "damaged line"
 
 
-def frame_of_line(form: RecordingFormat, line: bytes, n: int, before_ns: int) -> Frame:
+def frame_of_line(form: RecordingFormat, line: bytes, n: int, before_ns: int, latest_ns: int = ANY_TIME) -> Frame:
     """The frame of one recorded line, its ending included.
 
-    A line that is not of the format is kept whole as a "note" with `request` set to `DAMAGED`: in `head` where it is
-    UTF-8, else as the payload.
+    A line that is not of the format, or whose clock cannot be true, is kept whole as a "note" with `request` set to
+    `DAMAGED`: in `head` where it is UTF-8, else as the payload.
 
     Args:
         form: The recording's format.
         line: The line with its newline.
         n: Place in the lane.
         before_ns: Clock for a line that has none of its own, that of the line before.
+        latest_ns: No clock can be later than this.
     """
     body = line.rstrip(b" \t\r\n")
     ending = line[len(body) :].decode()
     tail = "" if ending == "\n" else ending or NO_ENDING
     said = form.read_line(body)
-    if said is None:
+    if said is None or (said.recv_ns is not None and said.recv_ns > latest_ns):
         said = Recorded(len(body) if _is_utf8(body) else 0, None, "note", DAMAGED)
     head, payload = body[: said.head], body[said.head :]
     if not payload and not _is_utf8(head):
@@ -45,12 +46,14 @@ def line_of_frame(frame: Frame) -> bytes:
     return frame.head.encode() + frame.payload + ending
 
 
-def frames_of_block(form: RecordingFormat, block: bytes, n: int, before_ns: int) -> Iterator[Frame]:
+def frames_of_block(
+    form: RecordingFormat, block: bytes, n: int, before_ns: int, latest_ns: int = ANY_TIME
+) -> Iterator[Frame]:
     """The frames of a block of whole lines, numbered from n."""
     start = 0
     while start < len(block):
         end = block.find(b"\n", start) + 1 or len(block)
-        frame = frame_of_line(form, block[start:end], n, before_ns)
+        frame = frame_of_line(form, block[start:end], n, before_ns, latest_ns)
         yield frame
         n, before_ns, start = n + 1, frame.recv_ns, end
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from tidelake.errors import FormatDrift
-from tidelake.raw.recordings.spec import RecordingFormat
+from tidelake.raw.recordings.spec import ANY_TIME, RecordingFormat
 
 _JUDGED = 20
 _SHOWN = 60
@@ -16,11 +16,14 @@ _MAGIC = {
 }
 
 
-def check_format(form: RecordingFormat, block: bytes, formats: Iterable[RecordingFormat]) -> int:
+def check_format(
+    form: RecordingFormat, block: bytes, formats: Iterable[RecordingFormat], latest_ns: int = ANY_TIME
+) -> int:
     """The first clock of a recording, given its first block of lines.
 
     A file is of the format when at least half of its first twenty lines that are not blank are, and one of them has a
-    clock. So a damaged line here and there, the first one included, does not make it another format.
+    clock that is not later than `latest_ns`. So a damaged line here and there, the first one included, does not make it
+    another format.
 
     Raises:
         FormatDrift: It is not; the message says what it looks like.
@@ -28,8 +31,14 @@ def check_format(form: RecordingFormat, block: bytes, formats: Iterable[Recordin
     lines = _first_lines(block)
     said = [form.read_line(line) for line in lines]
     clocks = [line.recv_ns for line in said if line is not None and line.recv_ns is not None]
-    if clocks and 2 * sum(line is not None for line in said) >= len(lines):
-        return clocks[0]
+    possible = [clock for clock in clocks if clock <= latest_ns]
+    if possible and 2 * sum(line is not None for line in said) >= len(lines):
+        return possible[0]
+    if clocks and not possible:
+        raise FormatDrift(
+            f"its clocks lie after the time of the import: found {_shown(lines)}. Nothing of this file was imported. "
+            "Set the clock of this machine right, or that of the recording."
+        )
     others = (other for other in formats if other.name != form.name)
     raise FormatDrift(
         f"not a {form.name} recording: found {_shown(lines)}, expected lines like {form.looks_like}. "

@@ -14,6 +14,7 @@ Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 PREFIX = 32  # bytes of each line that `plain` sees
+ANY_TIME = (1 << 63) - 1  # a latest clock that refuses none
 
 
 @dataclass(frozen=True, slots=True)
