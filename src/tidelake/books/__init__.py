@@ -1,0 +1,1 @@
+"""Order books: messages out of frames, the rules that prove them, and what stands of each book."""
