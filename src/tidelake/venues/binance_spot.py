@@ -9,12 +9,16 @@ Quirks:  `m` and `isBuyerMaker` say that the resting order bought: true is a tak
          more (it did until about 2023); a key in BINANCE_API_KEY is sent all the same. There is no paging of single
          trades by time: the first trade of a period is found by asking for ids between.
          Symbols have no mark between base and quote.
+         On the socket an unknown symbol is not refused: its streams stay silent. A message that cannot be read is.
 Limits:  weight 6,000 a minute for each address (1,200 before 2023-08); trades and historicalTrades weigh 25, klines 2.
-         429 asks to slow down and 418 is a ban, both with Retry-After.
+         429 asks to slow down and 418 is a ban, both with Retry-After. depth with 5,000 levels weighs 250.
+         Socket: 1,024 streams and 5 messages a second (pings and pongs count) on one connection, which lives 24 hours;
+         300 connections in five minutes. The venue pings every 20 s and drops who does not answer within a minute.
 Samples: captures/cryptofeed/BINANCE.* (2021-10), captures/hftbacktest-2024-08/spot
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -23,7 +27,18 @@ import msgspec
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
 from tidelake.venues.payloads import INTERVAL_SECONDS, decode, each, exact, finished, ms, request_query
-from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
+from tidelake.venues.spec import (
+    Answer,
+    CandlePages,
+    Context,
+    Rate,
+    Record,
+    Request,
+    Sockets,
+    TradePages,
+    Unreadable,
+    Venue,
+)
 
 PAGE = 1_000
 # Quote assets of exchangeInfo: today's, and those of pairs that have ended.
@@ -139,6 +154,64 @@ def refusal(body: bytes) -> tuple[str, bool] | None:
     return (f"{answer.code} {answer.msg}", answer.code in RETRYABLE) if answer.code < 0 else None
 
 
+def stream(form: str) -> Callable[[str], tuple[str, ...]]:
+    """The one stream of a symbol with this ending, such as "trade"."""
+    return lambda symbol: (f"{symbol.lower()}@{form}",)
+
+
+def said(method: str) -> Callable[[Sequence[str], int], bytes]:
+    """A message to the socket, by method: streams and request number in, the message out."""
+    return lambda names, request: msgspec.json.encode({"method": method, "params": names, "id": request})
+
+
+class _Problem(msgspec.Struct):
+    code: int = 0
+    msg: str = ""
+
+
+class _Said(msgspec.Struct):
+    id: int | None
+    error: _Problem | None = None
+
+
+def socket_answer(payload: bytes) -> Answer | None:
+    """`{"result":null,"id":1}` is a yes, `{"error":{..},"id":1}` a no; the streams are not named."""
+    try:
+        found = msgspec.json.decode(payload, type=_Said)
+    except msgspec.MsgspecError:
+        return None
+    number = -1 if found.id is None else found.id
+    if found.error is None:
+        return Answer("subscribed", request=number)
+    return Answer("refused", request=number, reason=f"{found.error.code} {found.error.msg}")
+
+
+def book_page(symbol: str) -> Request:
+    """5,000 levels of each side."""
+    return Request(f"/api/v3/depth?symbol={symbol}&limit=5000", weight=250)
+
+
+SOCKETS = Sockets(
+    url="wss://stream.binance.com:9443/stream",
+    channels={
+        "trades": stream("trade"),
+        "book": stream("depth@100ms"),
+        "quotes": stream("bookTicker"),
+        "candles": stream("kline_1m"),
+    },
+    subscribe=said("SUBSCRIBE"),
+    unsubscribe=said("UNSUBSCRIBE"),
+    answer=socket_answer,
+    answer_tokens=(b'"id":', b'"error"'),
+    names_per_message=200,  # our choice: the documentation states no limit
+    rate=Rate(weight=5, seconds=1.0),
+    streams_per_connection=1_024,
+    connects=Rate(weight=300, seconds=300.0),
+    silence_seconds=60.0,
+    renew_after=timedelta(hours=24),
+    book_page=book_page,
+)
+
 VENUE = Venue(
     source="binance-spot",
     rest_url="https://api.binance.com",
@@ -153,4 +226,5 @@ VENUE = Venue(
     recording_names=("BINANCE",),
     key_header=("X-MBX-APIKEY", "BINANCE_API_KEY"),
     refusal=refusal,
+    sockets=(SOCKETS,),
 )

@@ -1,6 +1,6 @@
 """The words in which a venue is described; `venues/<name>.py` holds one `Venue` each."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
@@ -74,6 +74,85 @@ class CandlePages:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What a frame says to the connection itself, and not about a market.
+
+    Attributes:
+        kind: "subscribed" and "refused" answer a subscription, "pong" our heartbeat; "ping" wants `reply` sent back;
+            "closing" announces that the venue is about to end the connection.
+        names: Stream names that it speaks of; empty where it names none.
+        request: Number of the request that it answers; -1 where it says none.
+        whole: A refusal of the whole message: names beside those refused were not subscribed either.
+        reason: The venue's own words.
+        reply: What to send back.
+    """
+
+    kind: Literal["subscribed", "refused", "pong", "ping", "closing"]
+    names: tuple[str, ...] = ()
+    request: int = -1
+    whole: bool = True
+    reason: str = ""
+    reply: bytes = b""
+
+
+def _one_group(_: str) -> str:
+    return ""
+
+
+def _serves_all(_: str, __: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """How a venue streams from one address. A stream name is whatever text names one of its streams without doubt.
+
+    Attributes:
+        url: Address, "wss://..", without streams in it.
+        channels: By our word (trades, book, quotes, candles, funding, open_interest, liquidations): the names of the
+            streams that carry it for one symbol of the venue; a channel that it does not have is left out.
+        subscribe, unsubscribe: Stream names and a request number -> the message to send.
+        answer: Reads what a frame says to the connection; None for all others. It never raises.
+        answer_tokens: Bytes of which each such frame holds at least one, so that others need not be read.
+        names_per_message: Most names in one message.
+        rate: Messages that may be sent on one connection.
+        streams_per_connection: Most names subscribed on one connection.
+        connects: New connections from one address.
+        symbol: The name that a canonical symbol has on the socket, where REST has another.
+        serves: Whether a symbol (as `channels` takes it) and channel are to be had at this address.
+        group: Names may share a message where this is equal for them.
+        always: Streams that every connection takes beside its own, such as heartbeats.
+        hello: Messages sent first on every connection.
+        ping: Text message of the venue's own heartbeat; None where protocol pings do.
+        ping_seconds: Between two heartbeats.
+        silence_seconds: Without any frame for so long, the connection is dead.
+        renew_after: The venue ends a connection at about this age: it is renewed before.
+        book_page: REST snapshot of a book, by the venue's REST symbol, where the book rule needs one.
+    """
+
+    url: str
+    channels: Mapping[str, Callable[[str], tuple[str, ...]]]
+    subscribe: Callable[[Sequence[str], int], bytes]
+    unsubscribe: Callable[[Sequence[str], int], bytes]
+    answer: Callable[[bytes], Answer | None]
+    answer_tokens: tuple[bytes, ...]
+    names_per_message: int
+    rate: Rate
+    streams_per_connection: int
+    connects: Rate
+    symbol: Callable[[str], str] | None = None
+    serves: Callable[[str, str], bool] = _serves_all
+    group: Callable[[str], str] = _one_group
+    always: tuple[str, ...] = ()
+    hello: tuple[bytes, ...] = ()
+    ping: bytes | None = None
+    ping_seconds: float = 20.0
+    silence_seconds: float = 30.0
+    renew_after: timedelta | None = None
+    book_page: Callable[[str], Request] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Venue:
     """One venue.
 
@@ -97,6 +176,7 @@ class Venue:
             sent where the variable is set, to the venue's own host alone, and never logged.
         refusal: Finds an error that the venue wraps in an answer with status 200: returns its text, None where the
             answer is good, and whether the same request may succeed later.
+        sockets: Its WebSocket addresses; more than one where products or channels are apart.
     """
 
     source: str
@@ -116,3 +196,4 @@ class Venue:
     instruments_next: Callable[[Request, bytes], Request | None] | None = None
     key_header: tuple[str, str] | None = None
     refusal: Callable[[bytes], tuple[str, bool] | None] | None = None
+    sockets: tuple[Sockets, ...] = ()
