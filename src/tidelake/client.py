@@ -1,14 +1,13 @@
 """The Python door: `lake = tidelake.open(path)`, then tables, SQL, coverage and jobs of that lake."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from tidelake.errors import ConfigError, LedgerBroken, NotInLake, TidelakeError
 from tidelake.raw.codec import key_from_environment
-from tidelake.raw.ledger import Ledger
 from tidelake.raw.store import Store
 from tidelake.tables.mapping import Mapping, load_mappings
 
@@ -287,13 +286,19 @@ class Lake:
         return convert(run(self.store, query, as_of=at), form)
 
     def coverage(self, source: str | None = None, symbol: str | None = None) -> "list[StreamCoverage]":
-        """What is covered and what is missing, per stream, from the ledger."""
-        from tidelake.raw.coverage import coverage
+        """What is covered and what is missing, per stream, from the ledger.
 
-        ledger = Ledger(self.store)
-        entries = (entry for lane in ledger.lanes() for entry in ledger.entries(lane))
-        streams: Iterable[StreamCoverage] = coverage(entries)
-        return [s for s in streams if source in (None, s.source) and symbol in (None, s.symbol)]
+        Raises:
+            CoverageBroken: A lane of the source is broken, or one whose source cannot be read; `found` holds what the
+                other lanes, and these up to where they are broken, say. Lanes of other sources do not matter.
+        """
+        from tidelake.raw.lake_coverage import CoverageBroken, cover_lake
+
+        answer = cover_lake(self.store)
+        found = [s for s in answer.streams if source in (None, s.source) and symbol in (None, s.symbol)]
+        if broken := [lane for lane in answer.broken if lane.source in ("", source) or source is None]:
+            raise CoverageBroken(broken, found)
+        return found
 
     def maintain(
         self, tables: Sequence[str] = (), *, keep_days: float = 7, dry_run: bool = False

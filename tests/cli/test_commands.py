@@ -86,6 +86,23 @@ def test_removed_frames_are_a_gap_and_exit_code_3(recorded, tmp_path, capsys):
     assert sum(gap["last"] - gap["first"] + 1 for gap in gaps) == 9
 
 
+def test_coverage_with_a_broken_lane_answers_for_the_others_and_exits_with_1(recorded, tmp_path, capsys):
+    lake = tmp_path / "lake"
+    assert run(["import", str(recorded[0]), "--from", "cryptofeed", "--lake", str(lake), "--quiet"]) == 0
+    broken = sorted((lake / "ledger").glob("import.coinbase.*"))
+    for lane in broken:
+        entry = lane / "000000000000.json"
+        entry.write_bytes(entry.read_bytes().replace(b'"lane":', b'"lain":'))
+    capsys.readouterr()
+    assert run(["coverage", "--lake", str(lake), "--format", "json"]) == 1
+    out, err = capsys.readouterr()
+    sources = {row["source"] for row in json.loads(out)}
+    assert "kraken" in sources
+    assert "coinbase" not in sources
+    assert all(lane.name in err for lane in broken)
+    assert "all other lanes are" in err
+
+
 def test_row_is_explained_down_to_its_frame(ask):
     _, rows, _ = ask("sql", "select segment, line, item, trade_id from trades where source = 'coinbase' limit 1")
     row = rows[0]

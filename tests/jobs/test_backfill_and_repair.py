@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from tests.jobs.conftest import HOUR, MINUTE, NUMBERED, START
+from tests.tables import lakes
 from tidelake.jobs.backfill import backfill, partitions
 from tidelake.jobs.ingest import ingest
 from tidelake.jobs.repair import repair
@@ -112,3 +113,22 @@ def test_repair_closes_a_hole_between_two_recordings_of_wanted_time(world, sourc
     assert report.exit_code == 0
     assert w.missing(START - 3 * HOUR) == []
     assert len(w.coverage().intervals) <= 3
+
+
+def test_repair_leaves_a_broken_lane_alone_and_names_it(world):
+    w = world("coinbase", "lost-run:4500-4520")
+    ingest(w.store, "coinbase", [w.symbol], settings=w.settings)
+    told = tuple(lakes.Received(START, lakes.trade("deribit", n, START // 1_000, "1")) for n in (1, 2, 9))
+    lakes.seal_lane(w.store, lakes.Lane("deribit.capture.0", "deribit", told, 1))
+    w.store.delete("ledger/deribit.capture.0/000000000001.json")
+    w.server.apis["coinbase"].injector.plan = FaultPlan()
+    planned = repair(w.store, dry_run=True, settings=w.settings)
+    assert [(row.source, row.symbol, row.state) for row in planned.rows] == [
+        ("deribit", "BTC-USD-PERP", "failed"), ("coinbase", w.symbol, "planned"),
+    ]  # fmt: skip
+    report = repair(w.store, settings=w.settings)
+    assert [(row.source, row.state) for row in report.rows] == [("deribit", "failed"), ("coinbase", "done")]
+    assert "lane deribit.capture.0 is broken" in report.rows[0].reason
+    assert report.exit_code == 1
+    w.store.delete("ledger/deribit.capture.0/000000000002.json")  # what is left is a lane that ends
+    assert w.missing(START - 90 * MINUTE) == []

@@ -6,6 +6,7 @@ import pytest
 from tests.tables.lakes import START_US, Lane, Received, iso, page, seal_lane, standing_rows, trade
 from tidelake.client import open as open_lake
 from tidelake.errors import LedgerBroken
+from tidelake.raw.lake_coverage import CoverageBroken
 from tidelake.tables.read import conflicts, scan
 from tidelake.tables.trades import TRADES
 
@@ -117,3 +118,21 @@ def test_sql_as_of_holds_for_quarantine_too(lake):
     at = dt.datetime.fromtimestamp(START_US / 1e6 + 30, dt.UTC)
     assert lake.sql("SELECT count(*) n FROM quarantine")["n"].to_list() == [1]
     assert lake.sql("SELECT count(*) n FROM quarantine", as_of=at)["n"].to_list() == [0]
+
+
+def test_coverage_of_other_sources_is_given_and_a_broken_lane_is_named(lake):
+    seal_lane(lake.store, Lane("hole", "coinbase", (heard(1, 10), heard(2, 11), heard(3, 12)), 1))
+    seal_lane(lake.store, lane("whole", heard(5, 20)))
+    told = Received(NS, trade("deribit", 7, START_US, "1", size="0.10", side="buy"))
+    seal_lane(lake.store, lane("other", told, source="deribit"))
+    lake.store.delete("ledger/hole/000000000001.json")
+    for asked in (None, "coinbase"):
+        with pytest.raises(CoverageBroken, match=r"000000000001.json is missing.*all other lanes are") as raised:
+            lake.coverage(asked)
+        assert (raised.value.lane, raised.value.seq, raised.value.lanes) == ("hole", 1, ("hole",))
+        seen = [(s.source, [(i.first, i.last) for i in s.intervals if i.state == "VALID"]) for s in raised.value.found]
+        assert seen == [("coinbase", [(1, 1), (5, 5)]), *([("deribit", [(7, 7)])] if asked is None else [])]
+    assert [s.source for s in lake.coverage("deribit")] == ["deribit"]
+    lake.store.delete("ledger/hole/000000000000.json")
+    with pytest.raises(CoverageBroken, match=r"000000000000.json is missing"):  # it may be of any source
+        lake.coverage("deribit")

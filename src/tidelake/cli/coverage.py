@@ -26,18 +26,22 @@ def coverage(
 ) -> None:
     """Say what is complete and name each hole.
 
-    Exits with 3 where there is a hole.
+    Exits with 3 where there is a hole, with 1 where a lane is broken: it is named, and all others are counted.
     """
     opts = options(ctx)
-    wanted = {"source": source, "symbol": symbol, "feed": feed}
-    found = [
-        stream
-        for stream in opts.open_lake().coverage()
-        if all(not value or getattr(stream, name) == value for name, value in wanted.items())
-    ]
+    from tidelake.raw.lake_coverage import CoverageBroken
+
+    broken: CoverageBroken | None = None
+    try:
+        found = opts.open_lake().coverage(source or None, symbol or None)
+    except CoverageBroken as exc:
+        broken, found = exc, list(exc.found)
+    found = [stream for stream in found if feed in ("", stream.feed)]
     opts.show([row for stream in found for row in interval_rows(stream)] if intervals else map(stream_row, found))
     gaps = sum(interval.state == "GAP" for stream in found for interval in stream.intervals)
     opts.say(f"{len(found)} streams, {gaps} gaps")
+    if broken is not None:
+        raise broken
     raise typer.Exit(DONE_WITH_GAPS if gaps else DONE)
 
 

@@ -11,12 +11,12 @@ from functools import partial
 from tidelake.jobs.finish import finish
 from tidelake.jobs.ingest import with_arguments
 from tidelake.jobs.latest import take_latest
-from tidelake.jobs.report import Outcome, Report, utc
+from tidelake.jobs.report import Outcome, Report, merged, utc
 from tidelake.jobs.session import Progress, Session, Settings, Urls, run_all, run_sync
 from tidelake.jobs.stream import FEED, TradeStream
 from tidelake.jobs.walk import Walk
-from tidelake.raw.coverage import Interval, StreamCoverage, coverage
-from tidelake.raw.ledger import Ledger
+from tidelake.raw.coverage import Interval, StreamCoverage
+from tidelake.raw.lake_coverage import BrokenLane, cover_lake
 from tidelake.raw.store import Store
 from tidelake.venues.registry import venue as find_venue, venues
 from tidelake.venues.spec import Venue
@@ -43,6 +43,8 @@ def repair(
         progress: Told about pages as they come.
         settings: Everything else.
 
+    A stream of a broken lane is left alone and told as failed; a lane that cannot be read at all is told under "all".
+
     Raises:
         NotInLake: No such venue.
     """
@@ -64,16 +66,24 @@ async def repair_async(
     """As `repair`, for callers with an event loop."""
     if source is not None:
         find_venue(source)
-    ledger = Ledger(store)
-    found = coverage(entry for lane in ledger.lanes() for entry in ledger.entries(lane))
-    broken = [c for c in found if _asked_for(c, source, symbols) and _missing(c)]
+    lake = cover_lake(store)
+    failed = [row for lane in lake.broken if source in (None, lane.source) or not lane.source for row in _failed(lane)]
+    left_alone = {(row.source, row.symbol) for row in failed}
+    open_ = [c for c in lake.streams if _asked_for(c, source, symbols) and _missing(c)]
+    open_ = [c for c in open_ if (c.source, c.symbol) not in left_alone]
+    rows = tuple(row for row in failed if symbols is None or row.symbol in ("all", *symbols))
     if dry_run:
-        return Report("repair", tuple(_listed(c, hole) for c in broken for hole in _missing(c)))
+        return Report("repair", (*rows, *(_listed(c, hole) for c in open_ for hole in _missing(c))))
     async with Session(store, with_arguments(settings, url, progress)) as session:
-        work = [
-            (find_venue(c.source), c.symbol, partial(_repair_one, session, find_venue(c.source), c)) for c in broken
-        ]
-        return await run_all("repair", session, work)
+        work = [(find_venue(c.source), c.symbol, partial(_repair_one, session, find_venue(c.source), c)) for c in open_]
+        return merged("repair", (Report("repair", rows), await run_all("repair", session, work)))
+
+
+def _failed(lane: BrokenLane) -> list[Outcome]:
+    """A row for each stream of a broken lane: its holes may lie within what cannot be read."""
+    symbols = sorted({symbol for feed, symbol in lane.streams if feed == FEED}) or ["all"]
+    reason = f"lane {lane.lane} is broken, nothing was asked for: {lane.error}"
+    return [Outcome(lane.source, symbol, "failed", reason=reason) for symbol in symbols]
 
 
 def _asked_for(covered: StreamCoverage, source: str | None, symbols: Sequence[str] | None) -> bool:
