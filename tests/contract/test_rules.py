@@ -42,6 +42,8 @@ WORDS = {
     "size_unit": {"base", "quote", "contracts"},
     "side": {"buy", "sell"},
     "origin": {"venue"},
+    "validity": {"UNPROVABLE"},
+    "price_kind": {"order", "bankruptcy", "trade"},
 }
 
 every_venue = pytest.mark.parametrize("venue", [pytest.param(venues()[source], id=source) for source in SOURCES])
@@ -177,7 +179,7 @@ def test_mapping_names_what_exists(mapping):
     assert spec.kind == "page" or not spec.request
     assert spec.kind == "frame" or spec.request.startswith("/")
     for name, rule in spec.fields.items():
-        assert bool(rule.path) + bool(rule.frame) + rule.nth == 1, name
+        assert bool(rule.path) + bool(rule.frame) + rule.nth + rule.digest == 1, name
         assert bool(rule.values) == (rule.as_ == "enum"), name
         assert set(rule.values.values()) <= WORDS.get(name, set(rule.values.values())), name
     assert all(word in WORDS.get(name, {word}) for name, word in spec.set_.items())

@@ -1,7 +1,9 @@
 """The `book_deltas` table: one row per level that an update sets; size 0 removes the level.
 
 Prices and sizes are integer mantissas; the value is mantissa * 10**exponent. `first_update_id`, `last_update_id` and
-`prev_update_id` are the venue's own numbers, kept as they are; `validity` is the state of the book after the update.
+`prev_update_id` are the venue's own numbers, kept as they are; `update_key` is the last of them, or, where the venue
+numbers nothing, "<event_us>-<first 16 hex digits of the payload's SHA-256>". `place` counts the levels of a message
+from 0: one message may set a price twice. `validity` is the state of the book after the update.
 """
 
 import pyarrow as pa
@@ -13,7 +15,9 @@ BOOK_DELTAS = Table(
     facts=(
         text("source"),
         text("symbol"),
+        text("channel"),
         text("update_key"),
+        pa.field("place", pa.int32(), nullable=False),
         pa.field("first_update_id", pa.int64()),
         pa.field("last_update_id", pa.int64()),
         pa.field("prev_update_id", pa.int64()),
@@ -26,6 +30,7 @@ BOOK_DELTAS = Table(
         text("validity"),
         pa.field("rule", pa.string()),
     ),
-    key=("source", "symbol", "update_key", "side", "price_mantissa", "price_exponent"),
+    key=("source", "symbol", "channel", "update_key", "place"),
     restatable=False,
+    ids=("update_key", "last_update_id"),
 )

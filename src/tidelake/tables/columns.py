@@ -145,7 +145,7 @@ def _facts(
     columns: dict[str, pa.Array] = {}
     good = np.ones(len(recv_ns), dtype=np.bool_)
     for name, rule in spec.fields.items():
-        if rule.nth:
+        if rule.made:
             continue
         if rule.frame == "recv_ns":
             columns[name] = pa.array(recv_ns // 1_000)
@@ -158,8 +158,8 @@ def _facts(
             columns[name] = pc.if_else(pa.array(absent), pa.scalar(None, columns[name].type), columns[name])
     constants = {"source": mapping.source, **spec.set_}
     columns |= {name: pa.repeat(pa.scalar(value), len(recv_ns)) for name, value in constants.items()}
-    nth = {name for name, rule in spec.fields.items() if rule.nth}
-    if any(name not in columns and name not in nth for name in table.required):
+    made = {name for name, rule in spec.fields.items() if rule.made}
+    if any(name not in columns and name not in made for name in table.required):
         good[:] = False
     for name in table.positive:
         if name in columns:

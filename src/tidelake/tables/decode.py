@@ -1,5 +1,6 @@
 """Rows of a table out of a sealed segment: every mapping of its source, fast where possible, each bad row named."""
 
+import hashlib
 import json
 import logging
 from collections import Counter
@@ -47,7 +48,7 @@ def _tokens(mapping: Mapping, venue: Venue) -> tuple[bytes, ...]:
     spec = mapping.spec
     if token := venue.tokens.get(spec.flatten):
         return (token, ESCAPE)
-    words = [[str(w) for w in wanted if isinstance(w, str)] for wanted in spec.where.values()]
+    words = [[w.strip("*") for w in wanted if isinstance(w, str)] for wanted in spec.where.values()]
     if spec.request:
         words.append([spec.request])
     best = max((w for w in words if w), key=lambda w: min(map(len, w)), default=[])
@@ -104,6 +105,19 @@ def _name_equal_ones(rows: pa.Table, name: str, lines: SegmentLines, context: Co
     if received:
         kept = {w: (n, heard[w]) for w, n in counts.items() if heard[w] >= received[-1] - NTH_MEMORY_NS}
         context[memory] = json.dumps(kept)
+    return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), pa.array(names, pa.string()))
+
+
+def _name_by_digest(rows: pa.Table, name: str, lines: SegmentLines) -> pa.Table:
+    """Fills an id with event time and a digest of the payload; from a payload's second row on, with its place too."""
+    digests: dict[int, str] = {}
+    names = []
+    times = rows["event_time"].cast(pa.int64()).to_pylist()
+    for us, line, item in zip(times, rows["line"].to_pylist(), rows["item"].to_pylist(), strict=True):
+        if line not in digests:
+            payload = decode_line(lines.lines[line].as_py()).payload
+            digests[line] = hashlib.sha256(payload).hexdigest()[:16]
+        names.append(f"{us}-{digests[line]}" + (f".{item}" if item else ""))
     return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), pa.array(names, pa.string()))
 
 
@@ -220,6 +234,8 @@ def _read_mapping(
     for name, rule in mapping.spec.fields.items():
         if rule.nth:
             rows = _name_equal_ones(rows, name, lines, context, f"nth:{mapping.spec.name}")
+        if rule.digest:
+            rows = _name_by_digest(rows, name, lines)
     complete = _complete(table, rows.combine_chunks(), lines, segment, mapping)
     line = rows["line"].to_numpy()
     both = np.concatenate((line, np.array([r.line for r in rejected], dtype=line.dtype)))

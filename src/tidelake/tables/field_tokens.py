@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tidelake.kernels.json_tokens import ESCAPED, FALSE, MISSING, NUMBER, STRING, TRUE, find_tokens
@@ -56,12 +57,22 @@ class Tokens:
         present = np.packbits(self.types == kind, bitorder="little")
         return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data), pa.py_buffer(present))
 
+    def _is_like(self, pattern: str) -> Mask:
+        """Which texts end with what follows a * or begin with what stands before one."""
+        match = pc.ends_with if pattern.startswith("*") else pc.starts_with
+        held = pc.fill_null(match(self.texts(), pattern.strip("*")), False)
+        like: Mask = held.to_numpy(zero_copy_only=False)
+        return like
+
     def is_one_of(self, wanted: list[str | int | bool]) -> Mask:
-        """Which values are one of these, of the same JSON type."""
+        """Which values are one of these, of the same JSON type; a text with * before or after it ends or begins so."""
         held = np.zeros(len(self.types), dtype=np.bool_)
         for value in wanted:
             if isinstance(value, bool):
                 held |= self.types == (TRUE if value else FALSE)
+                continue
+            if isinstance(value, str) and "*" in (value[:1], value[-1:]):
+                held |= self._is_like(value)
                 continue
             word = np.frombuffer(str(value).encode(), dtype=np.uint8)
             kind = STRING if isinstance(value, str) else NUMBER

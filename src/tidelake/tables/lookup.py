@@ -12,27 +12,30 @@ from tidelake.raw.store import Store
 from tidelake.tables.delta import TableHandle
 from tidelake.tables.schema import VERSION_ORDER, Table
 
-SEQUENCE = "trade_seq"
 FILE = "__file"
+TIMED = r"^(\d+)[-:]"  # an id that begins with the microseconds of its event time
+
+
+def _number(table: Table) -> str | None:
+    return (table.ids[1] or None) if table.ids else None
 
 
 def _ranges(table: Table, batch: pl.DataFrame) -> pl.DataFrame:
-    """Per source and symbol: the span of sequence numbers, that of event times, and whether some ids have neither.
+    """Per source and symbol: the span of numbers, that of event times, and whether some ids have neither.
 
     Numbers tell where a key may lie only where the key is made of them: another id may come with any number.
     """
-    no = pl.lit(False)
-    is_number = is_time = no
-    if "trade_id" in table.key:
-        is_number = (pl.col(SEQUENCE).cast(pl.String) == pl.col("trade_id")).fill_null(False)
-        us = pl.concat_str(pl.col("event_time").dt.timestamp("us"), pl.lit(":"))
-        is_time = ~is_number & pl.col("trade_id").str.starts_with(us)
-    elif "event_time" in table.key:
-        is_time = pl.lit(True)
-    marked = batch.with_columns(is_number=is_number, is_time=is_time)
+    number = _number(table)
+    value = pl.col(number) if number else pl.lit(None, pl.Int64)
+    is_number, is_time = pl.lit(False), pl.lit("event_time" in table.key)
+    if table.ids:
+        is_number = (value.cast(pl.String) == pl.col(table.ids[0])).fill_null(False)
+        us = pl.col("event_time").dt.timestamp("us").cast(pl.String)
+        is_time = ~is_number & (pl.col(table.ids[0]).str.extract(TIMED, 1) == us).fill_null(False)
+    marked = batch.with_columns(number=value, is_number=is_number, is_time=is_time)
     return marked.group_by("source", "symbol").agg(
-        low=pl.col(SEQUENCE).filter("is_number").min() if SEQUENCE in batch.columns else pl.lit(None, pl.Int64),
-        high=pl.col(SEQUENCE).filter("is_number").max() if SEQUENCE in batch.columns else pl.lit(None, pl.Int64),
+        low=pl.col("number").filter("is_number").min(),
+        high=pl.col("number").filter("is_number").max(),
         since=pl.col("event_time").filter("is_time").min(),
         until=pl.col("event_time").filter("is_time").max(),
         anywhere=(~pl.col("is_number") & ~pl.col("is_time")).any(),
@@ -44,12 +47,13 @@ def _files(handle: TableHandle, table: Table, batch: pl.DataFrame) -> list[str]:
     if files.is_empty():
         return []
     files = files.rename({"partition.source": "source"})
-    for name in ("symbol", "event_time", SEQUENCE):
+    number_name = _number(table) or "number"
+    for name in ("symbol", "event_time", number_name):
         for edge in ("min", "max"):
             if f"{edge}.{name}" not in files.columns:
                 files = files.with_columns(pl.lit(None).alias(f"{edge}.{name}"))
     symbol = (pl.col("min.symbol") <= pl.col("symbol")) & (pl.col("max.symbol") >= pl.col("symbol"))
-    number = (pl.col("min.trade_seq") <= pl.col("high")) & (pl.col("max.trade_seq") >= pl.col("low"))
+    number = (pl.col(f"min.{number_name}") <= pl.col("high")) & (pl.col(f"max.{number_name}") >= pl.col("low"))
     time = (pl.col("min.event_time") <= pl.col("until")) & (pl.col("max.event_time") >= pl.col("since"))
     met = files.join(_ranges(table, batch), on="source", how="inner").filter(
         symbol.fill_null(True),

@@ -22,7 +22,7 @@ As = Literal["text", "integer", "integer_text", "decimal", "symbol", "enum", "s"
 
 
 class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"as_": "as"}):
-    """Where a column's value stands and how it is read; one of `path`, `frame` and `nth`.
+    """Where a column's value stands and how it is read; one of `path`, `frame`, `nth` and `digest`.
 
     Attributes:
         path: Dots lead from the row into objects; `^.` starts at the payload. Of a flattened record: its field.
@@ -30,6 +30,8 @@ class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
         values: For "enum": the venue's word to ours; any other word is refused.
         frame: "symbol" (that the page was asked for) or "recv_ns" (as event time).
         nth: True for trade_id where the venue gives no id: made of time, price, size, side and a count of equal ones.
+        digest: True for an id where the venue gives none and equal messages say nothing new: event time in us, a dash,
+            and the first 16 hex digits of the payload's SHA-256; from its second row on, a dot and the row's place.
     """
 
     path: str = ""
@@ -37,10 +39,16 @@ class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     values: dict[str, str] = {}
     frame: Literal["", "symbol", "recv_ns"] = ""
     nth: bool = False
+    digest: bool = False
+
+    @property
+    def made(self) -> bool:
+        """Whether the value is made of the finished row, not read."""
+        return self.nth or self.digest
 
 
 class MappingSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"set_": "set"}):
-    """One mapping as written."""
+    """One mapping as written; in `where`, a text that begins or ends with * stands for all that end or begin so."""
 
     name: str
     table: str
@@ -109,8 +117,8 @@ def _problem(mapping: Mapping) -> str:
         if name not in columns:
             return f"{spec.table} has no column {name!r}"
     for name, rule in spec.fields.items():
-        if bool(rule.path) + bool(rule.frame) + rule.nth != 1:
-            return f"{name} needs one of path, frame and nth"
+        if bool(rule.path) + bool(rule.frame) + rule.nth + rule.digest != 1:
+            return f"{name} needs one of path, frame, nth and digest"
         if (rule.as_ == "enum") != bool(rule.values):
             return f"{name}: values belong to enum, and enum needs them"
     return ""

@@ -1,7 +1,11 @@
 """The `quotes` table: best bid and ask, as the venue sent them.
 
-`update_id` is the venue's number of the book state that the quote shows, where it gives one; a quote and a book update
-with the same number must agree. A side that is empty is null.
+`channel` is the venue's own word, because several channels of a venue tell quotes at different times. `update_id` is
+the venue's number of the book state that the quote shows, where it gives one; a quote and a book update with the same
+number must agree. `quote_id` is that number, or another one that the venue counts messages by; where there is none it
+is "<event_us>-<first 16 hex digits of the payload's SHA-256>". A side that is empty is null. Where the venue tells no
+time, `event_time` is our receipt: it says how a quote was told, not what. `validity` is UNPROVABLE until the book of
+the same stream has judged the quote.
 """
 
 import pyarrow as pa
@@ -13,6 +17,7 @@ QUOTES = Table(
     facts=(
         text("source"),
         text("symbol"),
+        text("channel"),
         text("quote_id"),
         pa.field("update_id", pa.int64()),
         event_time(),
@@ -20,9 +25,12 @@ QUOTES = Table(
         exact("bid_size", nullable=True),
         exact("ask_price", nullable=True),
         exact("ask_size", nullable=True),
+        text("size_unit"),
         text("validity"),
         pa.field("rule", pa.string()),
     ),
-    key=("source", "symbol", "quote_id"),
+    key=("source", "symbol", "channel", "quote_id"),
     restatable=False,
+    manner=("event_time",),
+    ids=("quote_id", "update_id"),
 )

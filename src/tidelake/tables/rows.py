@@ -92,6 +92,16 @@ def _candidates(node: object, path: str) -> tuple[list[object], str]:
     return nodes, doubled
 
 
+def fits(value: object, wanted: str | int | bool) -> bool:
+    """Whether a value is the wanted one, of the same type; a text with * before or after it ends or begins so."""
+    if isinstance(wanted, str) and isinstance(value, str):
+        if wanted.startswith("*"):
+            return value.endswith(wanted[1:])
+        if wanted.endswith("*"):
+            return value.startswith(wanted[:-1])
+    return value == wanted and type(value) is type(wanted)
+
+
 def matches(payload: object, where: Dict[str, list[str | int | bool]]) -> bool:
     """Whether a payload holds one of the wanted values at each path.
 
@@ -101,7 +111,7 @@ def matches(payload: object, where: Dict[str, list[str | int | bool]]) -> bool:
     doubled = ""
     for path, wanted in where.items():
         found, twice = _candidates(payload, path)
-        if not any(value == w and type(value) is type(w) for value in found for w in wanted):
+        if not any(fits(value, w) for value in found for w in wanted):
             return False
         doubled = doubled or twice
     if doubled:
@@ -168,11 +178,11 @@ def read_item(mapping: Mapping, table: Table, venue: Venue, frame: Frame, payloa
     """
     row: Row = {"source": mapping.source, **mapping.spec.set_}
     for name, rule in mapping.spec.fields.items():
-        if not rule.nth:
+        if not rule.made:
             row[name] = _column(name, rule, payload, item, frame, table, venue)
     for name in table.required:
-        nth = name in mapping.spec.fields and mapping.spec.fields[name].nth
-        if row.get(name) is None and not nth:
+        made = name in mapping.spec.fields and mapping.spec.fields[name].made
+        if row.get(name) is None and not made:
             raise ValueError(f"{name} is missing")
     for name in table.positive:
         value = row[name]

@@ -40,6 +40,7 @@ class Table:
         partition_by: Folder columns; `date` is the UTC day of event_time.
         sort_by: Order of rows within a file.
         manner: Facts that say how a thing was told, not what: versions that differ in them alone are equal.
+        ids: The id column of the key and the number that it is made of where the venue numbers (`tables.lookup`).
     """
 
     name: str
@@ -50,6 +51,7 @@ class Table:
     partition_by: tuple[str, ...] = ("source", "date")
     sort_by: tuple[str, ...] = ("symbol", "event_time")
     manner: tuple[str, ...] = ()
+    ids: tuple[str, str] | None = None
 
     @cached_property
     def schema(self) -> pa.Schema:

@@ -27,4 +27,5 @@ TRADES = Table(
     restatable=False,
     positive=("price", "size"),
     manner=("transport",),
+    ids=("trade_id", "trade_seq"),
 )
