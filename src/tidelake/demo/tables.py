@@ -12,6 +12,7 @@ from tidelake.demo.narrator import Narrator
 from tidelake.raw.explain import explain
 from tidelake.raw.store import Store
 from tidelake.raw.verify import verify
+from tidelake.tables.describe import describe_again
 
 COLUMNS = ("source", "symbol", "event_time", "price", "size", "size_unit", "side", "trade_id")
 ROWS_OF_EACH = 2
@@ -74,7 +75,7 @@ def tamper(lake: Lake, tell: Narrator) -> None:
         "Verify: can anyone have changed what was received?",
         "Every sealed segment is named by its hash, and every ledger entry holds the hash of the one before.",
     )
-    report = verify(lake.store)
+    report = verify(lake.store, describe_for=describe_again(lake.mappings))
     counts = ", ".join(f"{report.counts[name]:,} {name}" for name in ("lanes", "entries", "lines", "bytes"))
     tell.check(not report.problems, f"the whole chain of this lake: {counts}")
     with tempfile.TemporaryDirectory() as scratch:

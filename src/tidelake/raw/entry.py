@@ -101,6 +101,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
         known_before_ns: Largest receive clock of all earlier entries of the lane; 0 for the first.
         known_ns: Largest receive clock up to and including this entry; `known_at` never decreases within a lane.
         claims: Per stream.
+        claimed_by: Version of what found the claims and the contexts; "" where it has none.
         context: What later segments need of earlier frames (such as channel id to symbol), before the first line.
         context_after: The same after the last line; None where this segment left it as it was.
         writer: Random id of the process that sealed it.
@@ -126,6 +127,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     context: dict[str, str] = {}
     context_after: dict[str, str] | None = None
     meta: dict[str, str] = {}
+    claimed_by: str = ""
 
     def next_context(self) -> dict[str, str]:
         """The context before the first line of the next entry."""

@@ -5,8 +5,8 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Protocol, runtime_checkable
 
 from tidelake.errors import ConfigError, FormatDrift, LaneMoved
 from tidelake.raw.codec import Codec, decode, seal_bytes, suffix
@@ -15,9 +15,23 @@ from tidelake.raw.entry import Claim, Entry, Segment
 from tidelake.raw.ledger import Head, Ledger
 from tidelake.raw.store import Store
 
-Describe = Callable[[bytes, dict[str, str]], tuple[tuple[Claim, ...], dict[str, str]]]
-"""Plaintext lines and the context before them -> claims, and the context after them. It does not raise on a payload
-that it cannot read: such a line is kept and claims nothing."""
+
+class Describe(Protocol):
+    """Plaintext lines and the context before them -> claims, and the context after them.
+
+    It does not raise on a payload that it cannot read: such a line is kept and claims nothing.
+    """
+
+    def __call__(self, lines: bytes, context: dict[str, str], /) -> tuple[tuple[Claim, ...], dict[str, str]]: ...
+
+
+@runtime_checkable
+class Versioned(Describe, Protocol):
+    """A `Describe` of which equal versions find equal claims, so that `verify` can find them again."""
+
+    @property
+    def version(self) -> str: ...
+
 
 _NUMBER = re.compile(rb'^\{"n":-?\d+', re.MULTILINE)
 _writer: tuple[int, str] = (0, "")
@@ -57,7 +71,7 @@ def seal_lines(
     """
     count, first_recv_ns, last_recv_ns = clocks(lines, head.next_n)
     claims, context_after = describe(lines, dict(head.context))
-    segment = _put_segment(store, _segment_stem(source, lane, first_recv_ns, head.seq + 1), lines, count, codec, key)
+    segment = _put_segment(store, segment_stem(source, lane, first_recv_ns, head.seq + 1), lines, count, codec, key)
     reach("segment-put")
     entry = Entry(
         lane=lane,
@@ -77,6 +91,7 @@ def seal_lines(
         context=dict(head.context),
         context_after=None if context_after == head.context else context_after,
         meta=dict(meta or {}),
+        claimed_by=describe.version if isinstance(describe, Versioned) else "",
     )
     reach("before-ledger-put")
     ledger = Ledger(store)
@@ -110,7 +125,8 @@ def clocks(lines: bytes, first_n: int) -> tuple[int, int, int]:
     return len(found), int(found.min()), int(found.max())
 
 
-def _segment_stem(source: str, lane: str, first_recv_ns: int, seq: int) -> str:
+def segment_stem(source: str, lane: str, first_recv_ns: int, seq: int) -> str:
+    """What the key of a segment starts with, before "-" and its hash."""
     day = datetime.fromtimestamp(first_recv_ns // 1_000_000_000, UTC).date()
     return f"raw/{source}/{lane}/{day}/{seq:012d}"
 

@@ -37,6 +37,8 @@ def read_lines(store: Store, segment: Segment, key: bytes | None = None) -> byte
     data = _stored(store, segment)
     if hashlib.sha256(data).hexdigest() != segment.stored_sha256:
         raise _broken(segment, f"was sealed as {segment.stored_bytes} bytes with another hash; found {len(data)} bytes")
+    if len(data) != segment.stored_bytes:
+        raise _broken(segment, f"holds {len(data)} bytes, its entry says {segment.stored_bytes}")
     try:
         plain = decode(data, key)
     except FormatDrift as exc:

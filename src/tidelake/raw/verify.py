@@ -1,7 +1,8 @@
 """Verify: read the lake against its ledger and name all that does not hold.
 
-What the chain cannot show: that the last entries of a lane were removed together with their segments. An entry that
-is removed alone leaves its segment behind, and that is named.
+What the chain cannot show: that the last entries of a lane were removed together with their segments (an entry that is
+removed alone leaves its segment behind, and that is named), and what the last entry says of its writer (`writer`,
+`part`, `sealed_ns`, `meta`), which nothing follows from. `derive` tells both where tables have read the entry.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from tidelake.errors import ConfigError, LedgerBroken, NotInLake
 from tidelake.raw.codec import key_from_environment
 from tidelake.raw.entry import FIRST_PREV, Entry, entry_hash
 from tidelake.raw.ledger import Ledger, entry_key, lane_folder, parse_entry
-from tidelake.raw.sealing import clocks
+from tidelake.raw.sealing import Versioned, clocks, segment_stem
 from tidelake.raw.segments import lane_and_seq, read_lines
 from tidelake.raw.store import Store
 
@@ -24,12 +25,18 @@ ProblemKind = Literal[
     "misplaced-entry",
     "broken-chain",
     "wrong-sums",
+    "wrong-claims",
     "missing-segment",
     "changed-segment",
     "unnamed-object",
 ]
+COUNTED = ("lanes", "entries", "segments", "lines", "bytes", "not_decrypted", "claims_not_compared")
 Progress = Callable[[int, int], None]
 """Called with the entries done and the entries there are."""
+
+
+DescribeFor = Callable[[str], Versioned | None]
+"""What finds the claims of a source today; None where it is not known."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -62,19 +69,23 @@ class _Run:
     deep: bool
     key: bytes | None
     progress: Progress | None
+    describe_for: DescribeFor | None
     total: int = 0
     problems: list[Problem] = field(default_factory=list)
     named: dict[str, str] = field(default_factory=dict)  # segment key -> key of the entry that names it
-    counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("lanes", "entries", "segments", "lines", "bytes", "not_decrypted"), 0)
-    )
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
 
     def say(self, kind: ProblemKind, key: str, lane: str, seq: int, message: str) -> None:
         self.problems.append(Problem(kind, key, lane, seq, message))
 
 
 def verify(
-    store: Store, *, deep: bool = True, progress: Progress | None = None, key: bytes | None = None
+    store: Store,
+    *,
+    deep: bool = True,
+    progress: Progress | None = None,
+    key: bytes | None = None,
+    describe_for: DescribeFor | None = None,
 ) -> VerifyReport:
     """Check the chains, the names and, if `deep`, every byte of every segment.
 
@@ -84,8 +95,10 @@ def verify(
         progress: Called after each entry.
         key: Opens encrypted segments; TIDELAKE_KEY where it is not given. Without it their stored bytes are still
             checked, and counted as `not_decrypted`.
+        describe_for: Finds the claims of each segment again, if `deep`. Only those that the same version found are
+            compared; others, made under another parser or mapping, are counted as `claims_not_compared`.
     """
-    run = _Run(store, deep, key or key_from_environment(), progress)
+    run = _Run(store, deep, key or key_from_environment(), progress, describe_for)
     objects = list(store.list("raw"))  # before the ledger, so that a segment sealed meanwhile is not taken for unnamed
     lanes = {lane: list(store.list(lane_folder(lane))) for lane in Ledger(store).lanes()}
     run.total = sum(map(len, lanes.values()))
@@ -199,13 +212,33 @@ def _verify_lines(run: _Run, entry: Entry, lines: bytes, entry_at: str) -> None:
     except ValueError as exc:
         run.say("wrong-sums", entry_at, entry.lane, entry.seq, f"does not fit its segment: {exc}")
         return
-    if entry.segment.key.split("/")[1:3] != [entry.source, entry.lane]:
-        message = f"says source {entry.source} and lane {entry.lane}, its segment is {entry.segment.key}"
+    stem = segment_stem(entry.source, entry.lane, found[1], entry.seq)
+    if not entry.segment.key.startswith(f"{stem}-{entry.segment.sha256[:16]}."):
+        message = f"names its segment {entry.segment.key}; by what both hold it is {stem}-{entry.segment.sha256[:16]}"
         run.say("wrong-sums", entry_at, entry.lane, entry.seq, message)
     said = (entry.segment.lines, entry.first_recv_ns, entry.last_recv_ns)
     if found != said or len(lines) != entry.segment.bytes:
         message = f"says lines, first and last recv_ns {said}, bytes {entry.segment.bytes}; found {found}, {len(lines)}"
         run.say("wrong-sums", entry_at, entry.lane, entry.seq, message)
+    _verify_claims(run, entry, lines, entry_at)
+
+
+def _verify_claims(run: _Run, entry: Entry, lines: bytes, entry_at: str) -> None:
+    """Find again what the entry claims; an entry in the midst is held by the chain, the last one by this alone."""
+    describe = run.describe_for(entry.source) if run.describe_for else None
+    if describe is None or describe.version != entry.claimed_by:
+        run.counts["claims_not_compared"] += 1
+        return
+    claims, context = describe(lines, dict(entry.context))
+    wrong = [name for name, differs in (
+        ("claims", claims != entry.claims), ("context_after", context != entry.next_context())
+    ) if differs]  # fmt: skip
+    if wrong:
+        message = (
+            f"says other {' and '.join(wrong)} than its segment gives, read by the same version ({entry.claimed_by}): "
+            f"coverage cannot be trusted here; restore {entry_at} from a copy. Found: {claims}"
+        )
+        run.say("wrong-claims", entry_at, entry.lane, entry.seq, message)
 
 
 def _find_unnamed(run: _Run, objects: list[str]) -> None:

@@ -1,7 +1,10 @@
 """What a segment claims of its streams: counts and the runs of trades that it covers, for its ledger entry."""
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -11,39 +14,59 @@ import pyarrow as pa
 from tidelake.errors import TidelakeError
 from tidelake.raw.entry import Axis, Claim, Note, Span
 from tidelake.raw.frame import decode_line
-from tidelake.raw.sealing import Describe
 from tidelake.tables.decode import decode
-from tidelake.tables.mapping import Mapping
+from tidelake.tables.mapping import Mapping, load_mappings
 from tidelake.tables.registry import TABLES
+from tidelake.tables.schema import PARSER_VERSION
 from tidelake.tables.segment_lines import SegmentLines, split
-from tidelake.venues.registry import venue as find_venue
+from tidelake.venues.registry import venue as find_venue, venues
 
 log = logging.getLogger(__name__)
+CLAIMS_VERSION = 1  # one more with every change here that lets a segment claim something else
 FEEDS = {"trade": "trades", "aggregate": "agg-trades"}
 
 
-def describe_for(source: str, mappings: Sequence[Mapping] | None = None) -> Describe:
-    """A function from plaintext lines and the context before them to the claims and the context after them.
+@dataclass(frozen=True)
+class TradeClaims:
+    """From plaintext lines and the context before them to the claims and the context after them.
 
     It is pure, so that a segment recovered after a crash claims what it would have claimed. No payload makes it raise:
     a segment that cannot be read claims nothing but its notes, for it must be sealed all the same.
     """
 
-    def describe(plain: bytes, context: dict[str, str]) -> tuple[tuple[Claim, ...], dict[str, str]]:
+    source: str
+    mappings: Sequence[Mapping] | None
+
+    @cached_property
+    def version(self) -> str:
+        """Of parser, claims and the source's mappings: equal versions claim the same of a segment."""
+        known = load_mappings() if self.mappings is None else self.mappings
+        own = (mapping.version for mapping in known if mapping.source == self.source)
+        return f"{PARSER_VERSION}.{CLAIMS_VERSION}@{hashlib.sha256(' '.join(sorted(own)).encode()).hexdigest()[:8]}"
+
+    def __call__(self, plain: bytes, context: dict[str, str]) -> tuple[tuple[Claim, ...], dict[str, str]]:
         lines = split(plain, first_n=_first_n(plain), known_before_ns=0)
         after = dict(context)
         claims: dict[tuple[str, str, str], Claim] = {}
         try:
-            found = decode(TABLES["trades"], source, lines, "", after, mappings)
-            claims = _trade_claims(source, found.rows, after)
+            found = decode(TABLES["trades"], self.source, lines, "", after, self.mappings)
+            claims = _trade_claims(self.source, found.rows, after)
         except (TidelakeError, MemoryError):  # of the lake or of the machine, not of a payload
             raise
         except Exception:
-            log.exception("a segment of %s cannot be read: it claims no trades", source)
+            log.exception("a segment of %s cannot be read: it claims no trades", self.source)
             after = dict(context)
-        return _with_notes(claims, lines, numbered=find_venue(source).numbered), after
+        return _with_notes(claims, lines, numbered=find_venue(self.source).numbered), after
 
-    return describe
+
+def describe_for(source: str, mappings: Sequence[Mapping] | None = None) -> TradeClaims:
+    """What finds the claims of a source's segments, by the mappings that ship or by these."""
+    return TradeClaims(source, mappings)
+
+
+def describe_again(mappings: Sequence[Mapping] | None = None) -> Callable[[str], TradeClaims | None]:
+    """For `raw.verify`: what finds the claims of a source; None of one that is not known here."""
+    return lambda source: describe_for(source, mappings) if source in venues() else None
 
 
 def _first_n(plain: bytes) -> int:
