@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tidelake.tables.arrow_types import EXACT, TIME
 from tidelake.tables.registry import table
-from tidelake.tables.schema import EXACT, TIME
 
 DAY_US = 86_400_000_000
 FIRST_PRICE_CENTS = {"BTC-USD": 4_200_000, "ETH-USD": 230_000, "SOL-USD": 9_800, "LTC-USD": 7_100, "ADA-USD": 55}

@@ -6,6 +6,8 @@ import sys
 import pytest
 
 import tidelake
+from tests.tables.lakes import START_US, Lane, Received, seal_lane, trade
+from tidelake.raw.store import Store
 
 HEAVY = (
     "polars", "pyarrow", "deltalake", "duckdb", "numba", "numpy", "obstore", "httpx", "websockets", "structlog",
@@ -40,3 +42,18 @@ def test_public_errors_come_lazily_from_the_package():
 def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no_such_name"):
         tidelake.no_such_name  # noqa: B018
+
+
+def test_reading_trades_loads_neither_pyarrow_nor_duckdb(tmp_path):
+    seal_lane(
+        Store.open(tmp_path),
+        Lane("a", "coinbase", (Received(START_US * 1_000, trade("coinbase", 1, START_US, "5")),), 1),
+    )
+    lake = tidelake.open(tmp_path)
+    lake.derive(["trades"])
+    loaded = loaded_after(
+        f"import tidelake\nfound = tidelake.open({str(tmp_path)!r}).trades('BTC-USD', start='1970-01-01T00:00:00Z')\n"
+        "assert found.height == 1"
+    )
+    assert {"polars", "deltalake"} <= loaded
+    assert loaded.isdisjoint({"pyarrow", "duckdb", "numpy", "numba", "yaml", "cryptography"})

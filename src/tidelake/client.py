@@ -3,13 +3,12 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from tidelake.errors import ConfigError, LedgerBroken, NotInLake, TidelakeError
-from tidelake.raw.codec import key_from_environment
 from tidelake.raw.store import Store
-from tidelake.tables.mapping import Mapping, load_mappings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from tidelake.tables.candle_building import CandlesBuilt
     from tidelake.tables.derive import Derived, Pending, Progress
     from tidelake.tables.maintain import Maintained
+    from tidelake.tables.mapping import Mapping
 
 Time = dt.datetime | str
 Form = Literal["polars", "arrow", "pandas"]
@@ -35,7 +35,10 @@ def open(url: str | Path, *, mappings: Path | None = None) -> "Lake":
     Raises:
         ConfigError: The address or the mapping directory cannot be used.
     """
-    return Lake(Store.open(url), load_mappings(mappings))
+    lake = Lake(Store.open(url), mappings)
+    if mappings is not None:
+        _ = lake.mappings  # what is wrong with them shows now
+    return lake
 
 
 def parse_time(value: Time) -> dt.datetime:
@@ -72,11 +75,18 @@ class Lake:
 
     Attributes:
         store: Where its objects lie.
-        mappings: Field mappings in use.
+        own_mappings: Directory of the user's own field mappings; None where there is none.
     """
 
     store: Store
-    mappings: tuple[Mapping, ...]
+    own_mappings: Path | None = None
+
+    @cached_property
+    def mappings(self) -> "tuple[Mapping, ...]":
+        """Field mappings in use."""
+        from tidelake.tables.mapping import load_mappings
+
+        return load_mappings(self.own_mappings)
 
     def derive(
         self, tables: Sequence[str] = (), *, progress: "Progress | None" = None
@@ -97,6 +107,7 @@ class Lake:
         return reports
 
     def _derive(self, tables: Sequence[str], progress: "Progress | None") -> "list[Derived | CandlesBuilt]":
+        from tidelake.raw.codec import key_from_environment
         from tidelake.tables.candle_building import build_candles
         from tidelake.tables.derive import derive_table
         from tidelake.tables.registry import table
@@ -152,14 +163,15 @@ class Lake:
         self, table: str, *, as_of: Time | None = None, assume_latency: str | dt.timedelta | None = None
     ) -> "pl.LazyFrame":
         """One row per key of a table: what stands, or what was known at `as_of`. See `tables.read.scan`."""
-        from tidelake.tables.candle_building import scan_candles
-        from tidelake.tables.read import scan
-        from tidelake.tables.registry import table as find_table
-
         at = parse_time(as_of) if as_of is not None else None
         latency = parse_duration(assume_latency) if assume_latency is not None else None
         if table == "candles":
+            from tidelake.tables.candle_building import scan_candles
+
             return scan_candles(self.store, as_of=at, assume_latency=latency)
+        from tidelake.tables.read import scan
+        from tidelake.tables.registry import table as find_table
+
         return scan(self.store, find_table(table), as_of=at, assume_latency=latency)
 
     @overload
@@ -225,20 +237,18 @@ class Lake:
             grain: "trade", or "aggregate" for what a venue merges per taker order; the two are never mixed.
             form: What to return.
         """
-        import polars as pl
+        from tidelake.tables.trade_reads import read_trades
 
-        rows = self.scan("trades", as_of=as_of, assume_latency=assume_latency).filter(pl.col("grain") == grain)
-        if source is not None:
-            rows = rows.filter(pl.col("source").is_in([source] if isinstance(source, str) else list(source)))
-        if symbol is not None:
-            rows = rows.filter(pl.col("symbol") == symbol)
-        if start is not None:
-            at = parse_time(start)
-            rows = rows.filter(pl.col("date") >= at.date(), pl.col("event_time") >= at)
-        if end is not None:
-            at = parse_time(end)
-            rows = rows.filter(pl.col("date") <= at.date(), pl.col("event_time") < at)
-        frame = rows.sort("event_time", "source", "symbol", "trade_seq", "trade_id").collect()
+        frame = read_trades(
+            self.store,
+            symbol=symbol,
+            sources=(source,) if isinstance(source, str) else None if source is None else tuple(source),
+            start=parse_time(start) if start is not None else None,
+            end=parse_time(end) if end is not None else None,
+            as_of=parse_time(as_of) if as_of is not None else None,
+            assume_latency=parse_duration(assume_latency) if assume_latency is not None else None,
+            grain=grain,
+        )
         return convert(frame, form)
 
     def candles(

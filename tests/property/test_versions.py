@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tidelake.tables.schema import VERSION_ORDER, Table, event_time, text
+from tidelake.tables.schema import VERSION_ORDER, Column, Table, event_time, text
 from tidelake.tables.versions import conflicts, drop_repeats, number_revisions, standing
 
-TOLD_ONCE = Table("told", (text("source"), text("symbol"), text("id"), event_time(), pa.field("v", pa.string())),
+TOLD = (text("source"), text("symbol"), text("id"), event_time(), Column("v", "text", nullable=True))
+TOLD_ONCE = Table("told", TOLD,
                   key=("source", "symbol", "id"), restatable=False)  # fmt: skip
 RESTATED = replace(TOLD_ONCE, restatable=True)
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)

@@ -6,9 +6,7 @@ numbers nothing, "<event_us>-<first 16 hex digits of the payload's SHA-256>". `p
 from 0: one message may set a price twice. `validity` is the state of the book after the update.
 """
 
-import pyarrow as pa
-
-from tidelake.tables.schema import Table, event_time, text
+from tidelake.tables.schema import Column, Table, event_time, text
 
 BOOK_DELTAS = Table(
     name="book_deltas",
@@ -17,18 +15,18 @@ BOOK_DELTAS = Table(
         text("symbol"),
         text("channel"),
         text("update_key"),
-        pa.field("place", pa.int32(), nullable=False),
-        pa.field("first_update_id", pa.int64()),
-        pa.field("last_update_id", pa.int64()),
-        pa.field("prev_update_id", pa.int64()),
+        Column("place", "int32"),
+        Column("first_update_id", "int64", nullable=True),
+        Column("last_update_id", "int64", nullable=True),
+        Column("prev_update_id", "int64", nullable=True),
         event_time(),
         text("side"),
-        pa.field("price_mantissa", pa.int64(), nullable=False),
-        pa.field("price_exponent", pa.int8(), nullable=False),
-        pa.field("size_mantissa", pa.int64(), nullable=False),
-        pa.field("size_exponent", pa.int8(), nullable=False),
+        Column("price_mantissa", "int64"),
+        Column("price_exponent", "int8"),
+        Column("size_mantissa", "int64"),
+        Column("size_exponent", "int8"),
         text("validity"),
-        pa.field("rule", pa.string()),
+        Column("rule", "text", nullable=True),
     ),
     key=("source", "symbol", "channel", "update_key", "place"),
     restatable=False,

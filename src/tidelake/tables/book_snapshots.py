@@ -5,9 +5,7 @@ Prices and sizes are integer mantissas; the value is mantissa * 10**exponent, wi
 "<event_us>-<first 16 hex digits of the payload's SHA-256>".
 """
 
-import pyarrow as pa
-
-from tidelake.tables.schema import Table, event_time, text
+from tidelake.tables.schema import Column, Table, event_time, text
 
 BOOK_SNAPSHOTS = Table(
     name="book_snapshots",
@@ -16,16 +14,16 @@ BOOK_SNAPSHOTS = Table(
         text("symbol"),
         text("channel"),
         text("snapshot_id"),
-        pa.field("update_id", pa.int64()),
+        Column("update_id", "int64", nullable=True),
         event_time(),
         text("side"),
-        pa.field("level", pa.int32(), nullable=False),
-        pa.field("price_mantissa", pa.int64(), nullable=False),
-        pa.field("price_exponent", pa.int8(), nullable=False),
-        pa.field("size_mantissa", pa.int64(), nullable=False),
-        pa.field("size_exponent", pa.int8(), nullable=False),
+        Column("level", "int32"),
+        Column("price_mantissa", "int64"),
+        Column("price_exponent", "int8"),
+        Column("size_mantissa", "int64"),
+        Column("size_exponent", "int8"),
         text("validity"),
-        pa.field("rule", pa.string()),
+        Column("rule", "text", nullable=True),
     ),
     key=("source", "symbol", "channel", "snapshot_id", "side", "level"),
     restatable=False,

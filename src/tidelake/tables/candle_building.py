@@ -8,10 +8,9 @@ import datetime as dt
 import json
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
-import pyarrow as pa
 from deltalake import DeltaTable
 
 from tidelake.errors import NotInLake, TableMoved
@@ -23,6 +22,9 @@ from tidelake.tables.read import ASSUMED, contested_rows, scan, stored
 from tidelake.tables.schema import PARSER_VERSION
 from tidelake.tables.trades import TRADES
 from tidelake.tables.versions import standing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 KEPT = "1m"
 KEPT_US = 60_000_000

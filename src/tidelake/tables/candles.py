@@ -4,9 +4,7 @@
 row. `origin` is "trades" (built here, over grain "trade") or "venue". `volume` is in `size_unit`.
 """
 
-import pyarrow as pa
-
-from tidelake.tables.schema import Table, event_time, exact, text
+from tidelake.tables.schema import Column, Table, event_time, exact, text
 
 CANDLES = Table(
     name="candles",
@@ -21,9 +19,9 @@ CANDLES = Table(
         exact("low"),
         exact("close"),
         exact("volume", nullable=True),
-        pa.field("size_unit", pa.string()),
+        Column("size_unit", "text", nullable=True),
         exact("volume_quote", nullable=True),
-        pa.field("trades", pa.int64()),
+        Column("trades", "int64", nullable=True),
     ),
     key=("source", "symbol", "interval", "origin", "event_time"),
     restatable=True,

@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 
 from tidelake.kernels.json_tokens import FALSE, TRUE
 from tidelake.kernels.json_values import read_decimals, read_integers, read_iso_times, read_seconds
+from tidelake.tables.arrow_types import EXACT
 from tidelake.tables.field_tokens import FoundTokens, Indices, Mask, Tokens, find
 from tidelake.tables.field_tree import build_tree, full_path
 from tidelake.tables.mapping import FieldRule, Mapping
-from tidelake.tables.schema import EXACT, Table
+from tidelake.tables.schema import Table
 from tidelake.tables.segment_lines import SegmentLines
 from tidelake.tables.values import DAY_US, FIRST_TIME_US
 from tidelake.venues.spec import Venue

@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tidelake.raw.frame import Frame, decode_line
+from tidelake.tables.arrow_types import TIME
 from tidelake.tables.columns import Columns, in_validity, read_columns
 from tidelake.tables.mapping import Mapping, load_mappings
 from tidelake.tables.rows import Rejected, Row, parse_payload, read_frame, refuse
-from tidelake.tables.schema import PARSER_VERSION, TIME, Table
+from tidelake.tables.schema import PARSER_VERSION, Table
 from tidelake.tables.segment_lines import SegmentLines
 from tidelake.venues.registry import venue as find_venue
 from tidelake.venues.spec import Context, Venue

@@ -10,15 +10,18 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
-import pyarrow as pa
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from tidelake.errors import TableMoved
 from tidelake.raw.crash_points import reach
 from tidelake.raw.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CONTESTED = "_contested"  # ends the name of the list that stands and falls with a table
 TURN = "tidelake"  # the transaction that every commit of ours advances
@@ -101,7 +104,7 @@ class TableHandle:
             raise
         return -1 if version is None else version
 
-    def commit(self, rows: pa.Table, done: Mapping[str, int], *, replace: str | None = None) -> None:
+    def commit(self, rows: "pa.Table", done: Mapping[str, int], *, replace: str | None = None) -> None:
         """Append rows and advance the transactions, all or nothing.
 
         Args:
@@ -120,7 +123,7 @@ class TableHandle:
             self.check()
             self._write(rows, marks, replace)
 
-    def _write(self, rows: pa.Table, marks: list[Transaction], replace: str | None) -> None:
+    def _write(self, rows: "pa.Table", marks: list[Transaction], replace: str | None) -> None:
         reach("before-table-commit")
         try:
             if replace is None:
@@ -153,11 +156,10 @@ class TableHandle:
     def files(self) -> pl.DataFrame:
         """One row per data file: path, partition values, and smallest and largest value of each column it keeps."""
         try:
-            actions = pa.table(self.table.get_add_actions(flatten=True))
+            return pl.DataFrame(self.table.get_add_actions(flatten=True))
         except DeltaError:
             self.check()
             raise
-        return pl.DataFrame(pl.from_arrow(actions))
 
 
 def exists(store: Store, name: str) -> bool:
@@ -187,7 +189,7 @@ def _refuse_dropping(store: Store, name: str) -> None:
         )
 
 
-def open_or_create(store: Store, name: str, schema: pa.Schema, partition_by: tuple[str, ...]) -> TableHandle:
+def open_or_create(store: Store, name: str, schema: "pa.Schema", partition_by: tuple[str, ...]) -> TableHandle:
     """A handle for reading and one commit; the table is created where it is missing.
 
     Raises:

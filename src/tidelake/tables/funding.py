@@ -5,9 +5,7 @@ One row per message that says any of it; what a message leaves out is null, whic
 told, per `interval_hours`; it is not per year. `funding_id` is "<event_us>-<16 hex digits of the payload's SHA-256>".
 """
 
-import pyarrow as pa
-
-from tidelake.tables.schema import TIME, Table, event_time, exact, text
+from tidelake.tables.schema import Column, Table, event_time, exact, text
 
 FUNDING = Table(
     name="funding",
@@ -18,8 +16,8 @@ FUNDING = Table(
         text("funding_id"),
         event_time(),
         exact("funding_rate", nullable=True),
-        pa.field("interval_hours", pa.int32()),
-        pa.field("next_funding_at", TIME),
+        Column("interval_hours", "int32", nullable=True),
+        Column("next_funding_at", "time", nullable=True),
         exact("mark_price", nullable=True),
         exact("index_price", nullable=True),
     ),

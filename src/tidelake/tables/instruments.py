@@ -3,9 +3,7 @@
 One version per time that a venue was asked and said something new; `event_time` is the time of the statement.
 """
 
-import pyarrow as pa
-
-from tidelake.tables.schema import TIME, Table, event_time, exact, text
+from tidelake.tables.schema import Column, Table, event_time, exact, text
 
 INSTRUMENTS = Table(
     name="instruments",
@@ -16,17 +14,17 @@ INSTRUMENTS = Table(
         text("kind"),
         text("base"),
         text("quote"),
-        pa.field("settle", pa.string()),
+        Column("settle", "text", nullable=True),
         exact("tick_size", nullable=True),
         exact("lot_size", nullable=True),
         exact("min_size", nullable=True),
         exact("contract_size", nullable=True),
-        pa.field("contract_unit", pa.string()),
+        Column("contract_unit", "text", nullable=True),
         text("trading_status"),
-        pa.field("listed_at", TIME),
-        pa.field("expires_at", TIME),
+        Column("listed_at", "time", nullable=True),
+        Column("expires_at", "time", nullable=True),
         exact("strike", nullable=True),
-        pa.field("option_type", pa.string()),
+        Column("option_type", "text", nullable=True),
         event_time(),
     ),
     key=("source", "venue_symbol"),

@@ -4,25 +4,26 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from tidelake.tables.arrow_types import TIME, arrow_schema
 from tidelake.tables.rows import Rejected
-from tidelake.tables.schema import TIME, text
+from tidelake.tables.schema import Column, text
 
 NAME = "quarantine"
 PARTITION_BY = ("source", "date")
-SCHEMA = pa.schema(
-    [
+SCHEMA = arrow_schema(
+    (
         text("source"),
         text("table"),
         text("lane"),
-        pa.field("seq", pa.int64(), nullable=False),
+        Column("seq", "int64"),
         text("segment"),
-        pa.field("line", pa.int32(), nullable=False),
-        pa.field("item", pa.int32(), nullable=False),
+        Column("line", "int32"),
+        Column("item", "int32"),
         text("reason"),
-        pa.field("known_at", TIME, nullable=False),
-        pa.field("recv_ns", pa.int64(), nullable=False),
-        pa.field("date", pa.date32(), nullable=False),
-    ]
+        Column("known_at", "time"),
+        Column("recv_ns", "int64"),
+        Column("date", "date"),
+    )
 )
 
 

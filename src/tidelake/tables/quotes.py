@@ -8,9 +8,7 @@ time, `event_time` is our receipt: it says how a quote was told, not what. `vali
 the same stream has judged the quote.
 """
 
-import pyarrow as pa
-
-from tidelake.tables.schema import Table, event_time, exact, text
+from tidelake.tables.schema import Column, Table, event_time, exact, text
 
 QUOTES = Table(
     name="quotes",
@@ -19,7 +17,7 @@ QUOTES = Table(
         text("symbol"),
         text("channel"),
         text("quote_id"),
-        pa.field("update_id", pa.int64()),
+        Column("update_id", "int64", nullable=True),
         event_time(),
         exact("bid_price", nullable=True),
         exact("bid_size", nullable=True),
@@ -27,7 +25,7 @@ QUOTES = Table(
         exact("ask_size", nullable=True),
         text("size_unit"),
         text("validity"),
-        pa.field("rule", pa.string()),
+        Column("rule", "text", nullable=True),
     ),
     key=("source", "symbol", "channel", "quote_id"),
     restatable=False,

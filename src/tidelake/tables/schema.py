@@ -2,24 +2,46 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-TIME = pa.timestamp("us", "UTC")
-EXACT = pa.decimal128(38, 18)
 PARSER_VERSION = 1
+Kind = Literal["text", "exact", "time", "date", "int8", "int32", "int64"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as declared; pyarrow, a quarter of the time of a first read, is imported where its types are asked for.
+
+    Attributes:
+        kind: `tables.arrow_types` says which Arrow type it is.
+    """
+
+    name: str
+    kind: Kind
+    nullable: bool = False
+
+    @property
+    def type(self) -> "pa.DataType":
+        """Its Arrow type."""
+        from tidelake.tables.arrow_types import TYPES
+
+        return TYPES[self.kind]
+
 
 # Where a row came from and when it became known; docs/semantics.md defines each.
 PROVENANCE = (
-    pa.field("known_at", TIME, nullable=False),
-    pa.field("recv_ns", pa.int64(), nullable=False),
-    pa.field("status", pa.string(), nullable=False),
-    pa.field("segment", pa.string(), nullable=False),
-    pa.field("line", pa.int32(), nullable=False),
-    pa.field("item", pa.int32(), nullable=False),
-    pa.field("parser_version", pa.int32(), nullable=False),
-    pa.field("mapping_version", pa.string(), nullable=False),
-    pa.field("date", pa.date32(), nullable=False),
+    Column("known_at", "time"),
+    Column("recv_ns", "int64"),
+    Column("status", "text"),
+    Column("segment", "text"),
+    Column("line", "int32"),
+    Column("item", "int32"),
+    Column("parser_version", "int32"),
+    Column("mapping_version", "text"),
+    Column("date", "date"),
 )
 
 # The versions of a key stand in this order, whatever the order in which they arrived.
@@ -44,7 +66,7 @@ class Table:
     """
 
     name: str
-    facts: tuple[pa.Field, ...]
+    facts: tuple[Column, ...]
     key: tuple[str, ...]
     restatable: bool
     positive: tuple[str, ...] = ()
@@ -54,9 +76,16 @@ class Table:
     ids: tuple[str, str] | None = None
 
     @cached_property
-    def schema(self) -> pa.Schema:
+    def columns(self) -> tuple[str, ...]:
+        """Names of all columns, facts first."""
+        return tuple(column.name for column in (*self.facts, *PROVENANCE))
+
+    @cached_property
+    def schema(self) -> "pa.Schema":
         """All columns, facts first."""
-        return pa.schema((*self.facts, *PROVENANCE))
+        from tidelake.tables.arrow_types import arrow_schema
+
+        return arrow_schema((*self.facts, *PROVENANCE))
 
     @cached_property
     def values(self) -> tuple[str, ...]:
@@ -74,16 +103,16 @@ class Table:
         return tuple(field.name for field in self.facts if not field.nullable)
 
 
-def text(name: str) -> pa.Field:
+def text(name: str) -> Column:
     """A string column that is never missing."""
-    return pa.field(name, pa.string(), nullable=False)
+    return Column(name, "text")
 
 
-def exact(name: str, *, nullable: bool = False) -> pa.Field:
+def exact(name: str, *, nullable: bool = False) -> Column:
     """A Decimal(38, 18) column."""
-    return pa.field(name, EXACT, nullable=nullable)
+    return Column(name, "exact", nullable)
 
 
-def event_time() -> pa.Field:
+def event_time() -> Column:
     """The source's clock, us UTC."""
-    return pa.field("event_time", TIME, nullable=False)
+    return Column("event_time", "time")

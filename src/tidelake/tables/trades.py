@@ -4,9 +4,7 @@ One row per trade and grain. `side` is the taker's. `trade_seq` counts the trade
 numbers them so; it is what coverage is proved by.
 """
 
-import pyarrow as pa
-
-from tidelake.tables.schema import Table, event_time, exact, text
+from tidelake.tables.schema import Column, Table, event_time, exact, text
 
 TRADES = Table(
     name="trades",
@@ -15,7 +13,7 @@ TRADES = Table(
         text("symbol"),
         text("grain"),
         text("trade_id"),
-        pa.field("trade_seq", pa.int64()),
+        Column("trade_seq", "int64", nullable=True),
         event_time(),
         exact("price"),
         exact("size"),
