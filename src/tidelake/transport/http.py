@@ -12,19 +12,19 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 import msgspec
 
 from tidelake.errors import SourceError
 from tidelake.logs import redact
+from tidelake.transport.logger import logger
 from tidelake.transport.rates import Pace, Rates
 from tidelake.transport.retry_after import retry_after_seconds
 
 if TYPE_CHECKING:
     import httpx
-    import structlog
 
 BUSY = frozenset({408, 418, 425, 429})
 SHOWN = 200  # characters of a bad answer that an error quotes
@@ -153,7 +153,7 @@ class Http:
         Raises:
             SourceError: Refused for good, or patience ran out; `retryable` tells which.
         """
-        log = _logger().bind(url=redact(url))
+        log = logger().bind(url=redact(url))
         host = urlsplit(url).netloc.rpartition("@")[2]
         started = time.monotonic()
         attempt = 0
@@ -215,19 +215,3 @@ class Http:
     def _final(self, exc: SourceError, attempts: int, seconds: float) -> SourceError:
         times = f"asked {attempts} times in {seconds:.1f} s" if attempts > 1 else "asked once"
         return SourceError(f"{exc} ({times})", retryable=exc.retryable, retry_after=exc.retry_after, status=exc.status)
-
-
-def _logger() -> "structlog.stdlib.BoundLogger":
-    """The configured structlog; else logging, which is silent by default where structlog would print."""
-    import structlog
-
-    if structlog.is_configured():
-        return cast("structlog.stdlib.BoundLogger", structlog.get_logger())
-    return cast(
-        "structlog.stdlib.BoundLogger",
-        structlog.wrap_logger(
-            logging.getLogger("tidelake.transport"),
-            processors=[structlog.stdlib.filter_by_level, structlog.processors.KeyValueRenderer(key_order=["event"])],
-            wrapper_class=structlog.stdlib.BoundLogger,
-        ),
-    )
