@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from tidelake.errors import ConfigError, FormatDrift
 from tidelake.raw import codec as codec_module
-from tidelake.raw.codec import CHUNK, HEADER_BYTES, decode, iter_decoded, key_from_environment, open_stream, seal_bytes
+from tidelake.raw.codec import CHUNK, HEADER_BYTES, decode, iter_decoded, key_from_environment, seal_bytes
 
 KEY = bytes(range(32))
 OTHER = bytes(range(1, 33))
@@ -20,7 +20,7 @@ LONG = random.Random(7).randbytes(3 * CHUNK + 17)  # does not compress, so it ta
 def test_decode_gives_the_lines_back(codec, key, plain):
     sealed = seal_bytes(plain, codec=codec, key=key)
     assert decode(sealed, key) == plain
-    assert b"".join(open_stream(sealed, key)) == plain
+    assert b"".join(iter_decoded([sealed], key)) == plain
 
 
 @pytest.mark.parametrize(("codec", "key"), FORMS)

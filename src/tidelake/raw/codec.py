@@ -103,11 +103,6 @@ def decode(data: bytes, key: bytes | None = None) -> bytes:
         raise FormatDrift(f"the stored segment does not decompress: {exc}") from exc
 
 
-def open_stream(data: bytes, key: bytes | None = None) -> Iterator[bytes]:
-    """The lines of a stored object in pieces of about 1 MiB, cut anywhere; raises as `decode` does."""
-    return iter_decoded((data[i : i + CHUNK] for i in range(0, len(data), CHUNK)), key)
-
-
 def iter_decoded(chunks: Iterable[bytes], key: bytes | None = None) -> Iterator[bytes]:
     """The plaintext of an object that comes in chunks, in pieces, cut anywhere; raises as `decode` does.
 
