@@ -1,14 +1,16 @@
 import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
+from hypothesis import given, strategies as st
 
 from tests.raw.lanes import LANE, SOURCE, append, describe, frames, ids, part_files, seal_each, trade, writer
 from tidelake.errors import LaneMoved, StoreError
 from tidelake.raw.codec import decode
 from tidelake.raw.entry import Note
-from tidelake.raw.frame import Frame, decode_line, encode_line
+from tidelake.raw.frame import Frame, decode_line, encode_line, encode_lines
 from tidelake.raw.lane import LaneWriter, seal_lines
 from tidelake.raw.ledger import Head, Ledger
 from tidelake.raw.part_file import lanes_with_parts
@@ -362,3 +364,92 @@ def test_describe_sees_the_context_of_all_earlier_entries(store):
         lane.append(payload=b"quiet", kind="frame")
     last = Ledger(store).entry(LANE, 3)
     assert (last.context, last.context_after, last.next_context()) == ({"seen": "9"}, None, {"seen": "9"})
+
+
+def heard(*numbers):
+    return [(1_000 + number, number, "frame", trade(number)) for number in numbers]
+
+
+def test_a_batch_is_kept_with_one_write_as_single_frames_are(store, monkeypatch):
+    odd = [b"{}", b" {}", b"", b"\xff", b'{"a":\n1}', b"1,2", b"[3", b"4]", '"ä"'.encode(), b'{"a":1},{"b":2}', b"nope"]
+    clocks = [(10 + n, 5 + n, kind, payload) for n, payload in enumerate(odd) for kind in ("frame", "sent", "open")]
+    writes = []
+    with writer(store) as lane:
+        lane.append(payload=b"0", kind="frame")
+        real = os.write
+        monkeypatch.setattr(os, "write", lambda handle, data: writes.append(len(data)) or real(handle, data))
+        lines = lane.append_heard(clocks, "wss://x/y")
+        monkeypatch.undo()
+    assert writes == [len(lines)]
+    alone = [Frame(n, *one, request="wss://x/y") for n, one in enumerate(clocks, 1)]
+    assert lines == b"".join(map(encode_line, alone))
+    assert frames(store)[1:] == alone
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["frame", "sent"]), st.sampled_from([b"{}", b"[", b"]", b"1", b",", b"1,1"])))
+)
+def test_lines_of_a_batch_equal_those_of_its_frames(drawn):
+    clocks = [(n, n, kind, payload) for n, (kind, payload) in enumerate(drawn)]
+    expected = b"".join(encode_line(Frame(n + 3, *one, request="wss://x")) for n, one in enumerate(clocks))
+    assert encode_lines(3, clocks, "wss://x") == expected
+
+
+def test_appending_goes_on_while_another_thread_seals(store):
+    with ThreadPoolExecutor(1) as thread, writer(store) as lane:
+        sealing = []
+        for start in range(0, 400, 10):
+            lane.append_heard(heard(*range(start, start + 10)), "wss://x")
+            assert lane.next_n == start + 10
+            if start % 50 == 40:
+                assert lane.detach()
+                assert lane.part_bytes == 0
+                sealing.append(thread.submit(lane.seal_detached))
+            thread.submit(lane.sync)
+        assert sum(len(seal.result()) for seal in sealing) == 8
+    assert ids(store) == list(range(400))
+    assert verify(store).problems == []
+    assert part_files(store) == []
+
+
+def test_detached_parts_of_a_killed_writer_are_recovered_in_order(store):
+    lane = writer(store)
+    for start in (0, 10, 20):
+        lane.append_heard(heard(*range(start, start + 10)), "wss://x")
+        lane.detach()
+    lane.append_heard(heard(30), "wss://x")
+    lane.abandon()
+    with writer(store) as again:
+        assert [entry.segment.lines for entry in again.recovered] == [10, 10, 10, 1]
+    assert ids(store) == list(range(31))
+    assert verify(store).problems == []
+
+
+def test_parts_detached_before_another_writer_sealed_are_numbered_after_it(store):
+    first, second = writer(store), writer(store)
+    first.append_heard(heard(0, 1), "wss://x")
+    first.detach()
+    first.append_heard(heard(2), "wss://x")
+    with second:
+        second.append(payload=trade(9), kind="frame")
+    assert len(first.seal_detached()) == 1
+    first.close()
+    assert first.contended
+    assert ids(store) == [9, 0, 1, 2]
+    assert verify(store).problems == []
+
+
+def test_a_failing_store_leaves_detached_parts_for_the_next_seal(store, monkeypatch):
+    with writer(store) as lane:
+        lane.append_heard(heard(0), "wss://x")
+        lane.detach()
+
+        def fail(*_):
+            raise StoreError("no space", key="k")
+
+        monkeypatch.setattr(Store, "put_new", fail)
+        with pytest.raises(StoreError):
+            lane.seal_detached()
+        monkeypatch.undo()
+        lane.append_heard(heard(1), "wss://x")
+    assert ids(store) == [0, 1]

