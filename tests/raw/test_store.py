@@ -8,10 +8,14 @@ import obstore
 import polars as pl
 import pytest
 from obstore.exceptions import GenericError
+from polars.testing import assert_frame_equal
 
+from tests.tables import lakes
 from tidelake.errors import ConfigError, NotInLake, StoreError
 from tidelake.raw import store as store_module
 from tidelake.raw.store import Store
+from tidelake.tables.derive import derive_table
+from tidelake.tables.trades import TRADES
 
 
 @pytest.fixture(params=["disk", "memory", "s3"])
@@ -230,11 +234,47 @@ def test_place_that_tables_cannot_be_read_back_from_is_refused_before_anything_i
         Store.open(f"s3://bucket/a{char}b")
 
 
-def test_table_below_the_oddest_allowed_place_is_read_back(tmp_path):
-    store = Store.open(tmp_path / "a!$&'()*+,-.:;@_~b")
+def assert_table_is_read_back(store: Store) -> None:
+    uri, options = store.table_uri("t"), store.storage_options()
     rows = pl.DataFrame({"source": ["x", "y"], "n": [1, 2]})
-    rows.write_delta(store.table_uri("t"), delta_write_options={"partition_by": ["source"]})
-    assert pl.scan_delta(store.table_uri("t")).filter(pl.col("source") == "y").collect()["n"].to_list() == [2]
+    for _ in range(2):
+        rows.write_delta(uri, mode="append", storage_options=options, delta_write_options={"partition_by": ["source"]})
+    scanned = pl.scan_delta(uri, storage_options=options)
+    assert scanned.filter(pl.col("source") == "y").collect()["n"].to_list() == [2, 2]
+    files = list(store.list("tables/t/source=y"))
+    assert len(files) == 2
+    paths = [f"{store.url}/{key}" for key in files]
+    read = pl.scan_parquet(paths, glob=False, hive_partitioning=True, storage_options=options).collect()
+    assert read.rows() == [(2, "y")] * 2
+
+
+def test_table_below_the_oddest_allowed_place_is_read_back(tmp_path):
+    assert_table_is_read_back(Store.open(tmp_path / "a!$&'()*+,-.:;@_~b"))
+
+
+@pytest.mark.parametrize("prefix", ["", "/a!$&'()*+,-.:;@_~b", *(f"/{char}/{char}" for char in "!$&'()*+,-:;@_~")])
+def test_table_below_any_allowed_prefix_on_s3_is_read_back(s3_lake_url, prefix):
+    bucket = s3_lake_url.rpartition("/")[0]
+    store = Store.open(f"{bucket}{prefix}")
+    assert_table_is_read_back(store)
+    assert all(key.startswith("tables/t/") for key in store.list(""))
+
+
+@pytest.mark.parametrize("prefix", ["/a/./b", "/a/../b", "/..", "/a//b", "//a"])
+def test_prefix_that_is_read_in_two_ways_is_refused(s3_lake_url, prefix):
+    with pytest.raises(ConfigError):
+        Store.open(f"{s3_lake_url.rpartition('/')[0]}{prefix}")
+
+
+@pytest.mark.parametrize("where", ["disk", "s3"])
+def test_lake_at_the_oddest_allowed_place_is_derived_like_any_other(request, tmp_path, where):
+    base = str(tmp_path) if where == "disk" else request.getfixturevalue("s3_lake_url")
+    lanes = lakes.make_lanes(6, ("coinbase",), trades=4)
+    stores = [Store.open(f"{base}/{name}") for name in ("plain", "a!$&'()*+,-.:;@_~b")]
+    for store in stores:
+        lakes.seal_all(store, lanes)
+        derive_table(store, TRADES, max_entries=2)
+    assert_frame_equal(lakes.standing_rows(stores[0]), lakes.standing_rows(stores[1]))
 
 
 @pytest.mark.parametrize(

@@ -292,6 +292,11 @@ def _check_remote(url: str) -> None:
             f"the address of the {parts.scheme}:// lake holds a query or fragment (? or #). Nothing was written. "
             "Write scheme://bucket/prefix and set options and credentials in the environment, such as AWS_REGION."
         )
+    if {".", ".."} & set(parts.path.split("/")):
+        raise ConfigError(
+            f"cannot keep a lake at {url}: to the store . and .. are names, to some who read tables they are steps. "
+            "Nothing was written. Write the prefix without them."
+        )
     _check_readable(url)
 
 

@@ -81,6 +81,7 @@ def scan_within(store: Store, name: str, found: DeltaTable, within: Within) -> p
         return pl.LazyFrame(schema=schema)
     rows = pl.scan_parquet(
         paths,
+        glob=False,  # an asterisk in the lake's address is one
         schema={name: kind for name, kind in schema.items() if name not in partitions},
         hive_partitioning=bool(partitions),
         hive_schema=partitions or None,

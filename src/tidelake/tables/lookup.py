@@ -73,6 +73,7 @@ def stored_rows(store: Store, handle: TableHandle, table: Table, batch: pl.DataF
     root = store.table_uri(table.name)
     stored = pl.scan_parquet(
         [f"{root}/{path}" for path in paths],
+        glob=False,  # an asterisk in the lake's address is one
         hive_partitioning=True,
         hive_schema={"source": pl.String, "date": pl.Date},
         storage_options=store.storage_options(),
