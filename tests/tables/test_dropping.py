@@ -1,18 +1,21 @@
 """A drop that is cut short, or met by another process, leaves a table whole or gone, and its rejects with it."""
 
+import multiprocessing
 import threading
 from itertools import count
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
+from tests.crash.derivers import derive_some
 from tests.tables import lakes
 from tidelake.errors import TableMoved
 from tidelake.raw.store import Store
 from tidelake.tables import dropping, quarantine
 from tidelake.tables.candle_building import build_candles
-from tidelake.tables.delta import TableDropping, open_or_create, open_table, turn
+from tidelake.tables.delta import TableDropping, TableHandle, open_or_create, open_table, turn
 from tidelake.tables.derive import derive_table
 from tidelake.tables.maintain import drop_tables, maintain
 from tidelake.tables.read import conflicts
@@ -25,7 +28,21 @@ class Killed(Exception):
 
 @pytest.fixture
 def store(tmp_path) -> Store:
-    store = Store.open(tmp_path)
+    return derived(Store.open(tmp_path))
+
+
+@pytest.fixture
+def on_s3(s3_lake_url) -> Store:
+    return derived(Store.open(s3_lake_url))
+
+
+@pytest.fixture(params=["store", "on_s3"])
+def anywhere(request) -> Store:
+    found: Store = request.getfixturevalue(request.param)
+    return found
+
+
+def derived(store: Store) -> Store:
     lakes.seal_all(store, lakes.make_lanes(30, ("coinbase", "kraken"), trades=8))
     derive_table(store, TRADES, max_entries=4)
     build_candles(store)
@@ -55,12 +72,13 @@ def test_dropping_takes_the_rejects_along_and_leaves_raw_and_other_tables_alone(
     assert {key.split("/")[1] for key in store.list("tables/")} == {"quarantine"}
 
 
-def test_what_a_table_made_again_refuses_is_filed_again_once(store):
-    before = answers(store)
+def test_what_a_table_made_again_refuses_is_filed_again_once(anywhere):
+    before = answers(anywhere)
     for _ in range(2):
-        drop_tables(store, ["trades"])
-        derive_table(store, TRADES)
-    for found, expected in zip(answers(store), before, strict=True):
+        drop_tables(anywhere, ["trades"])
+        derive_table(anywhere, TRADES)
+        assert derive_table(anywhere, TRADES).entries == 0
+    for found, expected in zip(answers(anywhere), before, strict=True):
         assert_frame_equal(found, expected)
 
 
@@ -101,20 +119,20 @@ def test_a_drop_cut_short_is_finished_by_other_writers_too(store, finish):
     assert not list(store.list("tables/trades"))
 
 
-def test_a_table_that_was_dropped_takes_no_commit_of_who_had_it_open(store):
-    handle = open_or_create(store, TRADES.name, TRADES.schema, TRADES.partition_by)
-    drop_tables(store, ["trades"])
+def test_a_table_that_was_dropped_takes_no_commit_of_who_had_it_open(anywhere):
+    handle = open_or_create(anywhere, TRADES.name, TRADES.schema, TRADES.partition_by)
+    drop_tables(anywhere, ["trades"])
     with pytest.raises(TableMoved, match="dropped"):
         handle.commit(TRADES.schema.empty_table(), {"lane": 1})
-    assert not list(store.list("tables/trades"))
-    derive_table(store, TRADES)
+    assert lakes.standing_rows(anywhere).is_empty()
+    derive_table(anywhere, TRADES)
     with pytest.raises(TableMoved, match="dropped"):
         handle.commit(TRADES.schema.empty_table(), {"lane": 1})
 
 
-def test_rejects_of_a_table_dropped_meanwhile_are_not_filed_twice(store, monkeypatch):
-    before = answers(store)
-    drop_tables(store, ["trades"])
+def test_rejects_of_a_table_dropped_meanwhile_are_not_filed_twice(anywhere, monkeypatch):
+    before = answers(anywhere)
+    drop_tables(anywhere, ["trades"])
     real, dropped = open_or_create, []
 
     def open_late(store, name, *shape):
@@ -125,9 +143,9 @@ def test_rejects_of_a_table_dropped_meanwhile_are_not_filed_twice(store, monkeyp
         return handle
 
     monkeypatch.setattr("tidelake.tables.derive.open_or_create", open_late)
-    derive_table(store, TRADES)
+    derive_table(anywhere, TRADES)
     assert dropped
-    for found, expected in zip(answers(store), before, strict=True):
+    for found, expected in zip(answers(anywhere), before, strict=True):
         assert_frame_equal(found, expected)
 
 
@@ -167,3 +185,103 @@ def test_tables_of_a_lake_in_memory_are_dropped():
     drop_tables(store, ["trades"])
     assert lakes.standing_rows(store).is_empty()
     assert derive_table(store, TRADES).rows_added > 0
+
+
+def test_on_s3_a_drop_takes_the_rows_and_the_rejects_and_leaves_a_table_to_read(on_s3):
+    before = answers(on_s3)
+    drop_tables(on_s3)
+    for found, expected in zip(answers(on_s3), before, strict=True):
+        assert found.is_empty()
+        assert found.schema == expected.schema
+    assert pl.read_delta(on_s3.table_uri("trades_contested"), storage_options=on_s3.storage_options()).is_empty()
+    derive_table(on_s3, TRADES)
+    build_candles(on_s3)
+    for found, expected in zip(answers(on_s3), before, strict=True):
+        assert_frame_equal(found, expected)
+
+
+def test_on_s3_a_table_made_again_takes_another_schema(on_s3):
+    handle = open_or_create(on_s3, TRADES.name, TRADES.schema, TRADES.partition_by)
+    wider = TRADES.schema.append(pa.field("note", pa.string()))
+    handle.start_anew(wider)
+    found = open_table(on_s3, TRADES.name)
+    assert found is not None
+    assert pl.scan_delta(found).collect_schema().names() == [*TRADES.schema.names, "note"]
+
+
+@pytest.mark.parametrize("nth", [1, 3, 4])
+def test_on_s3_a_drop_between_the_check_of_a_commit_and_its_write_wins(on_s3, monkeypatch, nth):
+    before = answers(on_s3)
+    drop_tables(on_s3, ["trades"])
+    check, calls = TableHandle.check, count(1)
+
+    def check_then_drop(self):
+        check(self)
+        if next(calls) == nth:
+            drop_tables(on_s3, ["trades"])
+
+    monkeypatch.setattr(TableHandle, "check", check_then_drop)
+    derive_table(on_s3, TRADES, max_entries=4)
+    assert next(calls) > nth
+    for found, expected in zip(answers(on_s3), before, strict=True):
+        assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("point", ["before", "after"])
+def test_on_s3_a_drop_killed_around_any_of_its_commits_is_made_good_by_the_next_derive(on_s3, monkeypatch, nth, point):
+    before = answers(on_s3)
+    write, calls = TableHandle._write, count(1)
+
+    def killed(*args):
+        if point == "after":
+            write(*args)
+        if next(calls) == nth:
+            raise Killed
+        if point == "before":
+            write(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TableHandle, "_write", killed)
+        with pytest.raises(Killed):
+            drop_tables(on_s3, ["trades"])
+    assert lakes.standing_rows(on_s3).height in (0, before[0].height)
+    derive_table(on_s3, TRADES)
+    for found, expected in zip(answers(on_s3), before, strict=True):
+        assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_on_s3_a_derive_amid_a_drop_keeps_its_keys_and_rejects(on_s3, monkeypatch, nth):
+    before = answers(on_s3)
+    write, calls = TableHandle._write, count(1)
+
+    def derive_before(*args):
+        if next(calls) == nth:
+            derive_table(on_s3, TRADES, max_entries=4)
+        write(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TableHandle, "_write", derive_before)
+        drop_tables(on_s3, ["trades"])
+    derive_table(on_s3, TRADES)
+    for found, expected in zip(answers(on_s3), before, strict=True):
+        assert_frame_equal(found, expected)
+
+
+def test_on_s3_processes_that_derive_beside_one_that_drops_end_equal(on_s3):
+    before = answers(on_s3)
+    spawn = multiprocessing.get_context("spawn")
+    child = spawn.Process(target=derive_some, args=(on_s3.url, 1))
+    drop_tables(on_s3, ["trades"])
+    child.start()
+    drops = 0
+    while child.is_alive():
+        drop_tables(on_s3, ["trades"])
+        drops += 1
+        child.join(2.0)
+    assert child.exitcode == 0
+    assert drops > 1
+    derive_table(on_s3, TRADES)
+    for found, expected in zip(answers(on_s3), before, strict=True):
+        assert_frame_equal(found, expected)

@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 from tidelake.errors import NotInLake, TableMoved
 from tidelake.raw.store import Store
 from tidelake.tables.candles import CANDLES
-from tidelake.tables.delta import open_or_create, open_table
+from tidelake.tables.delta import TableHandle, open_or_create, open_table
 from tidelake.tables.dropping import finish_drops
 from tidelake.tables.read import ASSUMED, contested_rows, scan, stored
 from tidelake.tables.schema import PARSER_VERSION
@@ -177,7 +177,7 @@ def _days_to_build(store: Store, since: int, until: int) -> list[Day]:
 
 def _mark(trades: DeltaTable) -> str:
     """Transaction id under which the candles say how far they follow this `trades` table; one made anew is another."""
-    return f"{MARK} {trades.metadata().id}"
+    return f"{MARK} {TableHandle(trades, TRADES.partition_by).id}"
 
 
 def _build_days(store: Store, days: list[Day]) -> pl.DataFrame:

@@ -23,7 +23,7 @@ from tidelake.raw.store import Store
 from tidelake.tables import quarantine
 from tidelake.tables.decode import Decoded, decode
 from tidelake.tables.delta import TableHandle, open_or_create, open_table
-from tidelake.tables.dropping import finish_drops
+from tidelake.tables.dropping import clear_rejects, finish_drops
 from tidelake.tables.lookup import stored_rows
 from tidelake.tables.mapping import Mapping, load_mappings
 from tidelake.tables.schema import Table
@@ -203,11 +203,10 @@ def _commit_contested(store: Store, table: Table, keys: pl.DataFrame) -> None:
     """Before the rows: a key listed here that has one version reads the same, one that is missing would be doubled."""
     if keys.is_empty():
         return
-    schema = pa.schema([table.schema.field(name) for name in table.key])
     for _ in range(ATTEMPTS):
         try:
-            handle = open_or_create(store, table.contested, schema, ())
-            handle.commit(keys.to_arrow().cast(schema), {})
+            handle = open_or_create(store, table.contested, table.contested_schema, ())
+            handle.commit(keys.to_arrow().cast(table.contested_schema), {})
         except TableMoved:
             continue
         return
@@ -261,6 +260,8 @@ def _derive_pass(
 ) -> Iterator[Derived]:
     """Commits batch after batch through one handle; the next batch is decoded while one is committed."""
     handle = open_or_create(store, table.name, table.schema, table.partition_by)
+    if handle.making >= 0:
+        clear_rejects(store, handle)
     marks = _read_marks(store, table, handle)
     entries = _new_entries(Ledger(store), marks, table, _source_tables(mappings), broken)
     pool = ThreadPoolExecutor(max_workers=WORKERS)

@@ -98,6 +98,14 @@ class Table:
         return f"{self.name}_contested"
 
     @cached_property
+    def contested_schema(self) -> "pa.Schema":
+        """Columns of that table: the key."""
+        from tidelake.tables.arrow_types import arrow_schema
+
+        columns = {column.name: column for column in (*self.facts, *PROVENANCE)}
+        return arrow_schema(tuple(columns[name] for name in self.key))
+
+    @cached_property
     def required(self) -> tuple[str, ...]:
         """Fact columns that may not be missing."""
         return tuple(field.name for field in self.facts if not field.nullable)
