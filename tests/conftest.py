@@ -4,8 +4,9 @@ import importlib
 import itertools
 import subprocess
 import sys
+import urllib.request
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,15 @@ def s3_lake_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
         client.create_bucket(Bucket=bucket)
         client.close()
     return f"s3://{bucket}/lake"
+
+
+@pytest.fixture
+def lose_answers(s3_endpoint: str) -> Iterator[Callable[[int], None]]:
+    """Tells the simulated S3 API to do each Nth put of a new object and to lose its answer; 0 for none."""
+
+    def every(count: int) -> None:
+        with urllib.request.urlopen(f"{s3_endpoint}/lose-answers?every={count}") as answer:
+            answer.read()
+
+    yield every
+    every(0)

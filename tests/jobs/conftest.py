@@ -98,16 +98,18 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Makes worlds: world("kraken", "5xx:0.1")."""
+    """Makes worlds: world("kraken", "5xx:0.1"); `lake` is the address of the lake where it is not a folder."""
     made: list[SimServer] = []
 
-    def make(source: str, faults: str = "", *, rate: float = 0.25, hours: float = 6.0, **extra: object) -> World:
+    def make(
+        source: str, faults: str = "", *, rate: float = 0.25, hours: float = 6.0, lake: str = "", **extra: object
+    ) -> World:
         now = [START]
         market = Market(7, start_ns=START - int(hours * HOUR), rate=rate, clock=lambda: now[0])
         server = SimServer(source, market, FaultPlan.parse(faults, seed=11))
         server.start()
         made.append(server)
-        return World(source, server, Store.open(tmp_path / "lake"), now, dict(extra))
+        return World(source, server, Store.open(lake or tmp_path / "lake"), now, dict(extra))
 
     yield make
     for server in made:
