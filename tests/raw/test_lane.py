@@ -10,7 +10,7 @@ from tests.raw.lanes import LANE, SOURCE, append, describe, frames, ids, part_fi
 from tidelake.errors import LaneMoved, StoreError
 from tidelake.raw.codec import decode
 from tidelake.raw.entry import Note
-from tidelake.raw.frame import Frame, decode_line, encode_line, encode_lines
+from tidelake.raw.frame import Frame, Kind, decode_line, encode_line, encode_lines
 from tidelake.raw.lane import LaneWriter, seal_lines
 from tidelake.raw.ledger import Head, Ledger
 from tidelake.raw.part_file import lanes_with_parts
@@ -366,18 +366,24 @@ def test_describe_sees_the_context_of_all_earlier_entries(store):
     assert (last.context, last.context_after, last.next_context()) == ({"seen": "9"}, None, {"seen": "9"})
 
 
-def heard(*numbers):
+def heard(*numbers) -> list[tuple[int, int, Kind, bytes]]:
     return [(1_000 + number, number, "frame", trade(number)) for number in numbers]
 
 
 def test_a_batch_is_kept_with_one_write_as_single_frames_are(store, monkeypatch):
     odd = [b"{}", b" {}", b"", b"\xff", b'{"a":\n1}', b"1,2", b"[3", b"4]", '"ä"'.encode(), b'{"a":1},{"b":2}', b"nope"]
-    clocks = [(10 + n, 5 + n, kind, payload) for n, payload in enumerate(odd) for kind in ("frame", "sent", "open")]
+    kinds: list[Kind] = ["frame", "sent", "open"]
+    clocks = [(10 + n, 5 + n, kind, payload) for n, payload in enumerate(odd) for kind in kinds]
     writes = []
     with writer(store) as lane:
         lane.append(payload=b"0", kind="frame")
         real = os.write
-        monkeypatch.setattr(os, "write", lambda handle, data: writes.append(len(data)) or real(handle, data))
+
+        def count(handle, data):
+            writes.append(len(data))
+            return real(handle, data)
+
+        monkeypatch.setattr(os, "write", count)
         lines = lane.append_heard(clocks, "wss://x/y")
         monkeypatch.undo()
     assert writes == [len(lines)]

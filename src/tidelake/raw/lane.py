@@ -99,10 +99,11 @@ class LaneWriter:
         status: int = 0,
         recv_ns: int | None = None,
         mono_ns: int | None = None,
+        sync: bool = True,
     ) -> Frame:
         """Keep a frame: on return it outlives the process, and within a second the machine.
 
-        `recv_ns` and `mono_ns` are the clocks of now where they are not given.
+        `recv_ns` and `mono_ns` are the clocks of now where they are not given. Without `sync` another thread syncs.
         """
         frame = Frame(
             n=self.next_n,
@@ -120,7 +121,8 @@ class LaneWriter:
         self._part.append(encode_line(frame))
         self._pending += 1
         reach("frame-written")
-        self._part.sync_when_due()
+        if sync:
+            self._part.sync_when_due()
         return frame
 
     def append_heard(self, heard: Sequence[tuple[int, int, Kind, bytes]], request: str) -> bytes:

@@ -8,6 +8,7 @@ holds a lock on the file while it lives; a part that can be locked is dead and m
 import fcntl
 import os
 import re
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -51,6 +52,7 @@ class PartFile:
         self._size = size
         self._synced_at = time.monotonic()
         self._name_synced = False
+        self._closing = threading.Lock()  # one thread may sync while another seals and lets go
 
     @classmethod
     def create(
@@ -99,11 +101,14 @@ class PartFile:
 
     def sync(self) -> None:
         """Bring all lines to disk."""
-        os.fsync(self._handle)
-        if not self._name_synced:
-            sync_folder(self.path.parent)
-            self._name_synced = True
-        self._synced_at = time.monotonic()
+        with self._closing:
+            if self._handle < 0:
+                return
+            os.fsync(self._handle)
+            if not self._name_synced:
+                sync_folder(self.path.parent)
+                self._name_synced = True
+            self._synced_at = time.monotonic()
 
     def read(self) -> bytes:
         """All bytes after the header line."""
@@ -134,9 +139,10 @@ class PartFile:
 
     def release(self) -> None:
         """Let go of the file and leave it for a recovery."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        with self._closing:
+            if self._handle >= 0:
+                os.close(self._handle)
+                self._handle = -1
 
 
 def dead_parts(spool: Path, lane: str) -> list[PartFile]:
