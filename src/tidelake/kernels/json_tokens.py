@@ -5,7 +5,8 @@ The wanted fields stand in a tree of keys, flattened into arrays:
     key_bytes   uint8[..]     all keys, one after the other
     key_at      int32[m, 2]   start and end in key_bytes of the key that leads to node m
     children    int32[m, 2]   first and last + 1 of the nodes below node m; children of a node are numbered in a row
-    slot        int32[m]      number of the field that node m is, -1 for an inner node
+    slot        int32[m]      number of the field that node m is, -1 for an inner node; a node that is both is a field
+                              where its value is no object
 
 Node 0 is the line itself. `rows_node` is the node whose value is a list of rows, -1 where each line is one row; the
 fields below it are then found once per row, all others once per line.
@@ -196,7 +197,7 @@ def find_tokens(
                 odd[line] = True
             seen[child] = stamp if in_row else -2 - line
             field = slot[child]
-            if field >= 0:
+            if field >= 0 and not (text[at] == OPEN_OBJECT and children[child, 0] < children[child, 1]):
                 first, last, kind, at = _token(text, at, end)
                 if not in_row:
                     line_tokens[field, line, 0], line_tokens[field, line, 1] = first, last

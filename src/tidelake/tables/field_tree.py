@@ -1,5 +1,6 @@
-"""The fields that a mapping wants of a line, as the tree of keys that `kernels.json_tokens` walks."""
+"""Fields that are wanted of a line, as the tree of keys that `kernels.json_tokens` walks."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,6 +69,13 @@ def build_tree(mapping: Mapping) -> FieldTree | None:
     steps = [step for path in paths for step in path.split(".")]
     if any(step.removeprefix("-").isdecimal() for step in steps) or rows in paths:
         return None
+    tree = tree_of(paths, rows)
+    inner = tree.children[:, 0] < tree.children[:, 1]
+    return None if ((tree.slot >= 0) & inner).any() else tree
+
+
+def tree_of(paths: Iterable[str], rows: str) -> FieldTree:
+    """The tree of these full paths; a field that has others below it is one only where its value is no object."""
     root = _Node()
     slots: dict[str, int] = {}
     for path in dict.fromkeys(paths):
@@ -80,8 +88,6 @@ def build_tree(mapping: Mapping) -> FieldTree | None:
         for step in rows.split("."):
             node = node.children.setdefault(step, _Node())
     nodes, ranges, rows_node = _flatten(root, rows)
-    if any(node.slot >= 0 and node.children for _, node in nodes):
-        return None
     keys = [key.encode() for key, _ in nodes]
     ends = np.cumsum([len(key) for key in keys])
     return FieldTree(

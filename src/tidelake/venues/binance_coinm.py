@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tidelake.raw.frame import Frame
-from tidelake.venues import symbols
+from tidelake.venues import binance_books, symbols
 from tidelake.venues.binance_spot import grid, refusal
 from tidelake.venues.binance_usdm import STATUS
 from tidelake.venues.payloads import decode, each
@@ -72,4 +72,5 @@ VENUE = Venue(
     flatten={"instruments": instruments},
     recording_names=("BINANCE_DELIVERY",),
     refusal=refusal,
+    books=binance_books.feed(futures=True),
 )

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 from tidelake.raw.frame import Frame
-from tidelake.venues import symbols
+from tidelake.venues import binance_books, symbols
 from tidelake.venues.payloads import INTERVAL_SECONDS, decode, each, exact, finished, ms, request_query
 from tidelake.venues.spec import (
     Answer,
@@ -227,4 +227,5 @@ VENUE = Venue(
     key_header=("X-MBX-APIKEY", "BINANCE_API_KEY"),
     refusal=refusal,
     sockets=(SOCKETS,),
+    books=binance_books.feed(futures=False),
 )

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tidelake.raw.frame import Frame
-from tidelake.venues import symbols
+from tidelake.venues import binance_books, symbols
 from tidelake.venues.binance_spot import grid, refusal
 from tidelake.venues.payloads import decode, each
 from tidelake.venues.spec import Context, Rate, Record, Request, Unreadable, Venue
@@ -76,4 +76,5 @@ VENUE = Venue(
     flatten={"instruments": instruments},
     recording_names=("BINANCE_FUTURES",),
     refusal=refusal,
+    books=binance_books.feed(futures=True),
 )

@@ -3,6 +3,8 @@
 Source:  https://docs.deribit.com/api-reference/market-data/public-get_last_trades_by_instrument
          https://docs.deribit.com/subscriptions/trades/tradesinstrument_nameinterval
          https://docs.deribit.com/api-reference/market-data/public-get_instruments
+         https://docs.deribit.com/subscriptions/orderbook/bookinstrument_nameinterval
+         https://docs.deribit.com/subscriptions/market-data/quoteinstrument_name
 Quirks:  `amount` is USD for inverse perpetuals and futures (BTC-PERPETUAL) and the base asset for options, spot and all
          linear contracts (UNI_USDC-PERPETUAL).
          `trade_seq` counts the trades of an instrument by one; `trade_id` is unique for each currency ("ETH-15").
@@ -10,6 +12,8 @@ Quirks:  `amount` is USD for inverse perpetuals and futures (BTC-PERPETUAL) and 
          Days are written 24SEP21 and 1JAN22; a strike of 0.5 is written 0d5. Options of BTC, ETH and SOL are inverse:
          their price is in the base asset, though the canonical name says USD, which the strike is in.
          A perpetual expires in the year 3000: never. Combos (BTC-FS-..) have no canonical name and are refused.
+         A level of book.X.raw, .100ms and .agg2 is [new|change|delete, price, amount], in JSON numbers without the
+         zeros at their end. The grouped book (book.X.none.20.100ms) rounds and is no book of ours. A quote has no id.
          How far back www.deribit.com answers trades is not stated; older ones are said to be at history.deribit.com.
 Limits:  20 requests a second, as other clients keep it (credits: 500 a request, 50,000 at most, 10,000 new a second).
 Samples: captures/cryptofeed/DERIBIT.* (2021-07; no trade in them)
@@ -18,12 +22,22 @@ Samples: captures/cryptofeed/DERIBIT.* (2021-07; no trade in them)
 import re
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
+from tidelake.venues.book_format import (
+    BookFeed,
+    BookFormat,
+    BookLayout,
+    BookName,
+    Levels,
+    LevelShape,
+    Named,
+    in_channel,
+)
 from tidelake.venues.payloads import (
     INTERVAL_SECONDS,
     as_object,
@@ -181,6 +195,71 @@ def instruments(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     return each(decode(frame.payload)["result"], _instrument)
 
 
+LEVEL = LevelShape(1, 2, action=0, kept=("new", "change"), gone="delete")
+SIDES = (Levels("params.data.bids", "bid", LEVEL), Levels("params.data.asks", "ask", LEVEL))
+
+
+def _book(named: Named) -> BookName | None:
+    """`book.BTC-PERPETUAL.raw` is channel raw."""
+    match named.channel.split("."):
+        case ["book", _, interval]:
+            return BookName(named.symbol, interval)
+    return None
+
+
+def _quoted(named: Named) -> BookName | None:
+    return BookName(named.symbol, "quote") if named.channel.startswith("quote.") else None
+
+
+def _books(word: str, kind: Literal["update", "snapshot"], prev: str) -> BookFormat:
+    return BookFormat(
+        kind=kind,
+        name=_book,
+        symbol="params.data.instrument_name",
+        channel="params.channel",
+        where={"params.data.type": (word,)},
+        levels=SIDES,
+        last="params.data.change_id",
+        prev=prev,
+        time="params.data.timestamp",
+    )
+
+
+BOOKS = BookFeed(
+    layouts=(
+        BookLayout(
+            (
+                _books("change", "update", "params.data.prev_change_id"),
+                _books("snapshot", "snapshot", ""),
+                BookFormat(
+                    kind="quote",
+                    name=_quoted,
+                    symbol="params.data.instrument_name",
+                    channel="params.channel",
+                    has=("params.data.best_bid_amount", "params.data.best_ask_amount"),
+                    top=(
+                        "params.data.best_bid_price?",
+                        "params.data.best_bid_amount?",
+                        "params.data.best_ask_price?",
+                        "params.data.best_ask_amount?",
+                    ),
+                    time="params.data.timestamp",
+                ),
+                BookFormat(
+                    kind="page",
+                    name=in_channel(""),
+                    symbol="result.instrument_name",
+                    levels=(Levels("result.bids", "bid"), Levels("result.asks", "ask")),
+                    last="result.change_id",
+                    time="result.timestamp",
+                    request="get_order_book",
+                ),
+            ),
+        ),
+    ),
+)
+
+
 class _Error(msgspec.Struct):
     code: int = 0
     message: str = ""
@@ -213,4 +292,5 @@ VENUE = Venue(
     tokens={"trades": b'"trades.'},
     recording_names=("DERIBIT",),
     refusal=refusal,
+    books=BOOKS,
 )

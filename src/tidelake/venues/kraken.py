@@ -2,6 +2,8 @@ r"""Kraken, spot: WebSocket v1 and v2, REST.
 
 Source:  https://docs.kraken.com/api/docs/rest-api/get-recent-trades (Trades, OHLC, AssetPairs)
          https://docs.kraken.com/api/docs/websocket-v1/trade, https://docs.kraken.com/api/docs/websocket-v2/trade
+         https://docs.kraken.com/api/docs/websocket-v1/book, https://docs.kraken.com/exchange/api-reference/spot-websocket-v2/book
+         https://docs.kraken.com/exchange/guides/websockets/book-checksum-v2
 Quirks:  Three spellings of one pair: XXBTZUSD (key of REST answers), XBTUSD (`altname`, what REST takes) and XBT/USD
          (`wsname`, v1; often escaped as XBT\/USD in JSON). v2 says BTC/USD. XBT is BTC, XDG is DOGE.
          Legacy codes put X before old coins' letters and Z before currencies; a few pairs mix both (USDTZUSD).
@@ -11,6 +13,10 @@ Quirks:  Three spellings of one pair: XXBTZUSD (key of REST answers), XBTUSD (`a
          `since` is in ns and exclusive; a page holds the oldest 1,000 after it. b is a taker that bought.
          Pairs ending in .d are the dark pool (until 2022); they have no `wsname` and are left out.
          OHLC answers the newest 720 bars whatever `since` says; the last one still grows.
+         A v1 book frame is [channel, {"as", "bs"}, "book-1000", pair], then updates with {"a", "c"} or {"b", "c"}, or
+         both in two objects of which the last holds "c"; a level is [price, size, time s], with a fourth item "r" where
+         it is published again. v2 has objects with JSON numbers, a checksum in snapshots as well, and says the depth
+         only in the confirmation of a subscription (10 where it was not asked for).
 Limits:  about one public request a second for each address; "EGeneral:Too many requests" past that.
 Samples: captures/cryptofeed/KRAKEN.* (2021-04), rest/kraken_http_trades_XBTUSDT_1000.json (2025-11)
 """
@@ -18,12 +24,13 @@ Samples: captures/cryptofeed/KRAKEN.* (2021-04), rest/kraken_http_trades_XBTUSDT
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
+from tidelake.venues.book_format import BookFeed, BookFormat, BookLayout, BookName, Levels, LevelShape, Named
 from tidelake.venues.payloads import as_object, decode, each, exact, finished, interval_of, request_query, whole
 from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
 
@@ -193,6 +200,72 @@ def refusal(body: bytes) -> tuple[str, bool] | None:
     return (", ".join(errors), any(word in text for text in errors for word in BUSY)) if errors else None
 
 
+V1_LEVEL = LevelShape(0, 1, time=2)
+V2_LEVEL = LevelShape("price", "qty")
+
+
+def _book_v1(named: Named) -> BookName | None:
+    """`book-1000` holds 1,000 levels of each side."""
+    depth = named.channel.removeprefix("book-")
+    known = depth != named.channel and depth.isdecimal() and depth.isascii() and len(depth) < 6
+    return BookName(named.symbol, named.channel, int(depth)) if known else None
+
+
+def _book_v2(named: Named) -> BookName:
+    depth = named.context.get(f"depth:{named.symbol}", "10")
+    return BookName(named.symbol, "book", int(depth))
+
+
+def _v1(kind: Literal["update", "snapshot"], asks: str, bids: str) -> BookFormat:
+    return BookFormat(
+        kind=kind,
+        name=_book_v1,
+        symbol="-1",
+        channel="-2",
+        has=("-1", "-2"),
+        levels=(Levels(asks, "ask", V1_LEVEL), Levels(bids, "bid", V1_LEVEL)),
+        checksum="*.c?" if kind == "update" else "",
+    )
+
+
+def _v2(kind: Literal["update", "snapshot"]) -> BookFormat:
+    return BookFormat(
+        kind=kind,
+        name=_book_v2,
+        symbol="data.symbol",
+        where={"channel": ("book",), "type": (kind,)},
+        levels=(Levels("data.bids", "bid", V2_LEVEL), Levels("data.asks", "ask", V2_LEVEL)),
+        checksum="data.checksum",
+        time="data.timestamp?",
+        time_unit="iso8601",
+    )
+
+
+def note_depth(payload: object, context: Context) -> None:
+    """Keeps the depth that a v2 confirmation states."""
+    result = payload.get("result") if isinstance(payload, dict) else None
+    if isinstance(result, dict) and result.get("channel") == "book":
+        depth, symbol = result.get("depth"), result.get("symbol")
+        if isinstance(depth, int) and 0 < depth < 100_000 and isinstance(symbol, str):
+            context[f"depth:{symbol}"] = str(depth)
+
+
+BOOKS = BookFeed(
+    layouts=(
+        BookLayout(
+            (
+                _v1("update", "*.a?", "*.b?"),
+                _v1("snapshot", "*.as?", "*.bs?"),
+                _v1("update", "*.a", "*.b"),  # a frame without any levels is refused
+            ),
+            listed=True,
+        ),
+        BookLayout((_v2("update"), _v2("snapshot")), rows="data"),
+    ),
+    note=note_depth,
+    note_token=b'"depth"',
+)
+
 VENUE = Venue(
     source="kraken",
     rest_url="https://api.kraken.com",
@@ -207,4 +280,5 @@ VENUE = Venue(
     tokens={"trades_v1": b'"trade"'},
     recording_names=("KRAKEN",),
     refusal=refusal,
+    books=BOOKS,
 )

@@ -3,6 +3,7 @@
 Source:  https://www.okx.com/docs-v5/en/#order-book-trading-market-data-get-trades-history
          https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-trades-channel, .. -ws-all-trades-channel
          https://www.okx.com/docs-v5/en/#public-data-rest-api-get-instruments
+         https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-order-book-channel, .. -get-order-book
 Quirks:  Sizes are in the base asset for spot and in contracts for everything else (`ctVal` of `ctValCcy` each).
          `history-trades` pages newest first: type=1 by trade id, type=2 by time in ms; `after` is older. It reaches
          back three months. `before` alone answers the newest page, as at Coinbase.
@@ -11,20 +12,25 @@ Quirks:  Sizes are in the base asset for spot and in contracts for everything el
          of them); frames without `count`, such as those of 2022, are single trades. `trades-all` is never joined.
          A frame that confirms a subscription holds the same `arg` and no `data`.
          Instruments with a second margin mode (BTC-USD_UM-SWAP) have no canonical name here and are refused.
+         A level is [price, size, "0", orders]. `seqId` and `prevSeqId` are not yet in the frames of 2022. `checksum` is
+         a signed CRC32 until 2026-06-22; since then it is always 0 and means nothing. books5 and bbo-tbt send a whole
+         (top of) book each time, without `action`.
 Limits:  20 requests in 2 seconds for each address and endpoint; code 50011 past that.
 Samples: captures/cryptofeed/OKX.* (2022-05)
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
+from tidelake.venues.book_format import BookFeed, BookFormat, BookLayout, BookName, Levels, Named, in_channel
 from tidelake.venues.payloads import (
     INTERVAL_SECONDS,
     as_object,
@@ -197,6 +203,69 @@ def refusal(body: bytes) -> tuple[str, bool] | None:
     return None if answer.code == "0" else (f"{answer.code} {answer.msg}", answer.code in RETRYABLE)
 
 
+CHECKSUMS_END = date(2026, 6, 23)
+DIFFS = ("books", "books-l2-tbt", "books50-l2-tbt")
+SIDES = (Levels("data.asks", "ask"), Levels("data.bids", "bid"))
+
+
+def _book(named: Named) -> BookName:
+    return BookName(named.symbol, named.channel)
+
+
+def _books(action: str, kind: Literal["update", "snapshot"]) -> tuple[BookFormat, ...]:
+    form = BookFormat(
+        kind=kind,
+        name=_book,
+        symbol="arg.instId",
+        channel="arg.channel",
+        where={"arg.channel": DIFFS, "action": (action,)},
+        levels=SIDES,
+        last="data.seqId?",
+        prev="data.prevSeqId?",
+        time="data.ts",
+    )
+    return replace(form, checksum="data.checksum?", valid_to=CHECKSUMS_END), replace(form, valid_from=CHECKSUMS_END)
+
+
+def _whole(channel: str, kind: Literal["snapshot", "quote"]) -> BookFormat:
+    return BookFormat(
+        kind=kind,
+        name=_book,
+        symbol="arg.instId",
+        channel="arg.channel",
+        where={"arg.channel": (channel,)},
+        has=("data.asks",),
+        levels=SIDES,
+        last="data.seqId?",
+        time="data.ts",
+    )
+
+
+BOOK_PAGE = BookFormat(
+    kind="page",
+    name=in_channel(""),
+    levels=SIDES,
+    last="data.seqId?",
+    time="data.ts",
+    request="/market/books",
+    request_symbol="instId",
+)
+BOOKS = BookFeed(
+    layouts=(
+        BookLayout(
+            (
+                *_books("update", "update"),
+                *_books("snapshot", "snapshot"),
+                _whole("bbo-tbt", "quote"),
+                _whole("books5", "snapshot"),
+                BOOK_PAGE,
+            ),
+            rows="data",
+        ),
+    ),
+    plain_texts=(b"pong",),
+)
+
 INSTRUMENTS = "/api/v5/public/instruments?instType="
 VENUE = Venue(
     source="okx",
@@ -224,4 +293,5 @@ VENUE = Venue(
     flatten={"trades": trades, "trades_joined": trades_joined, "candles": candles, "instruments": instruments},
     recording_names=("OKX", "OKEX"),
     refusal=refusal,
+    books=BOOKS,
 )

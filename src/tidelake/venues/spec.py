@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tidelake.raw.frame import Frame
+
+if TYPE_CHECKING:
+    from tidelake.venues.book_format import BookFeed
 
 Record = Mapping[str, object]  # str, int, Decimal, bool or None under each field name
 Context = dict[str, str]
@@ -196,4 +199,5 @@ class Venue:
     instruments_next: Callable[[Request, bytes], Request | None] | None = None
     key_header: tuple[str, str] | None = None
     refusal: Callable[[bytes], tuple[str, bool] | None] | None = None
+    books: "BookFeed | None" = None
     sockets: tuple[Sockets, ...] = ()
