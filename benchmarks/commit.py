@@ -24,7 +24,7 @@ TIMED, FRAMES = 15, 20
 PER_HANDLE = 50  # a handle keeps its own commits one by one: after 1,000 of them a commit takes four times as long
 BUDGET_S = 0.100
 PARTS = {"open_or_create": "open", "_new_entries": "find", "_batch": "find", "_decode_entry": "decode",
-         "stored_rows": "lookup", "drop_repeats": "versions"}  # fmt: skip
+         "drop_repeats": "versions"}  # fmt: skip
 
 
 def _seal_entry(folder: Path, number: int) -> None:
@@ -72,6 +72,7 @@ def _watched(taken: dict[str, float]) -> Iterator[None]:
     """Adds up the seconds that a derive spends in each of its parts."""
     from tidelake.tables import derive
     from tidelake.tables.delta import TableHandle
+    from tidelake.tables.lookup import Lookup
 
     def timed(name: str, function: Callable[..., object]) -> Callable[..., object]:
         def run_timed(*arguments: object, **named: object) -> object:
@@ -87,6 +88,7 @@ def _watched(taken: dict[str, float]) -> Iterator[None]:
         for function, part in PARTS.items():
             if hasattr(derive, function):
                 stack.enter_context(patch.object(derive, function, timed(part, getattr(derive, function))))
+        stack.enter_context(patch.object(Lookup, "stored_rows", timed("lookup", Lookup.stored_rows)))
         stack.enter_context(patch.object(TableHandle, "commit", timed("commit", TableHandle.commit)))
         yield
 

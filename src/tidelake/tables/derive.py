@@ -24,7 +24,7 @@ from tidelake.tables import quarantine
 from tidelake.tables.decode import Decoded, decode
 from tidelake.tables.delta import TableHandle, open_or_create, open_table
 from tidelake.tables.dropping import clear_rejects, finish_drops
-from tidelake.tables.lookup import stored_rows
+from tidelake.tables.lookup import Lookup
 from tidelake.tables.mapping import Mapping, load_mappings
 from tidelake.tables.schema import Table
 from tidelake.tables.segment_lines import split
@@ -213,11 +213,11 @@ def _commit_contested(store: Store, table: Table, keys: pl.DataFrame) -> None:
     raise TableMoved(f"{table.contested} was taken by others {ATTEMPTS} times in a row")
 
 
-def _store_batch(store: Store, table: Table, handle: TableHandle, batch: list[_Read]) -> Derived:
+def _store_batch(store: Store, table: Table, handle: TableHandle, lookup: Lookup, batch: list[_Read]) -> Derived:
     rows = pa.concat_tables([table.schema.empty_table(), *(read.found.rows for read in batch)])
     bad = pa.concat_tables([quarantine.SCHEMA.empty_table(), *(read.bad for read in batch)])
     frame = pl.DataFrame(pl.from_arrow(rows))
-    old = frame.clear() if table.restatable or frame.is_empty() else stored_rows(store, handle, table, frame)
+    old = frame.clear() if table.restatable or frame.is_empty() else lookup.stored_rows(frame)
     kept, contested = drop_repeats(table, old, frame)
     kept = kept.sort([*SORT, *table.sort_by], maintain_order=True)
     _commit_quarantine(store, table, handle, [read.entry for read in batch], bad)
@@ -262,6 +262,7 @@ def _derive_pass(
     handle = open_or_create(store, table.name, table.schema, table.partition_by)
     if handle.making >= 0:
         clear_rejects(store, handle)
+    lookup = Lookup(store, handle, table)
     marks = _read_marks(store, table, handle)
     entries = _new_entries(Ledger(store), marks, table, _source_tables(mappings), broken)
     pool = ThreadPoolExecutor(max_workers=WORKERS)
@@ -273,7 +274,7 @@ def _derive_pass(
             batch = _batch(entries, most)
             futures = [pool.submit(_decode_entry, store, table, mappings, key, e) for e in batch]
             if reads:
-                yield _store_batch(store, table, handle, reads)
+                yield _store_batch(store, table, handle, lookup, reads)
     finally:
         pool.shutdown(cancel_futures=True)
 

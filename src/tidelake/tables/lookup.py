@@ -4,15 +4,22 @@ Where the key is made of a number, files tell by its range. Where an id holds it
 Any other id, a UUID say, can lie in every file of its source and symbol: a venue may correct the time of a trade by any
 amount, and whether two versions of it are recognised must not depend on which batch brought them. Then the key columns
 of all those files are read, 2 seconds for 10 million stored rows, and the other columns only of files that hold a key.
+The keys that a pass stores itself are remembered, so that a rebuild does not read what it just wrote.
 """
 
-import polars as pl
+from dataclasses import dataclass, field
 
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tidelake.kernels.key_set import add_hashes, holds_any
 from tidelake.raw.store import Store
 from tidelake.tables.delta import TableHandle
 from tidelake.tables.schema import VERSION_ORDER, Table
 
 FILE = "__file"
+FEWEST_SLOTS, MOST_SLOTS = 1 << 16, 1 << 25  # of 8 bytes: 16 million keys in 256 MB
 TIMED = r"^(\d+)[-:]"  # an id that begins with the microseconds of its event time
 
 
@@ -42,8 +49,8 @@ def _ranges(table: Table, batch: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _files(handle: TableHandle, table: Table, batch: pl.DataFrame) -> list[str]:
-    files = handle.files()
+def _holding(files: pl.DataFrame, table: Table, batch: pl.DataFrame) -> list[str]:
+    """Paths of those files that may hold a key of the batch."""
     if files.is_empty():
         return []
     files = files.rename({"partition.source": "source"})
@@ -64,10 +71,53 @@ def _files(handle: TableHandle, table: Table, batch: pl.DataFrame) -> list[str]:
     return met["path"].unique().to_list()
 
 
-def stored_rows(store: Store, handle: TableHandle, table: Table, batch: pl.DataFrame) -> pl.DataFrame:
-    """Stored rows whose key stands in the batch: key, values, version order and known_at."""
+@dataclass
+class Lookup:
+    """The stored rows of the keys of batch after batch, each of which is committed through the handle.
+
+    Attributes:
+        others: Files that were there before the first batch; of all that came after them the keys are remembered.
+        slots: Hashes of those keys (`kernels.key_set`). One that is met by chance costs a look into files, no more.
+        used: Number of keys remembered.
+    """
+
+    store: Store
+    handle: TableHandle
+    table: Table
+    others: set[str] | None = None
+    slots: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(FEWEST_SLOTS, np.uint64))
+    used: int = 0
+
+    def stored_rows(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """Stored rows whose key stands in the batch: key, values, version order and known_at."""
+        files = self.handle.files()
+        now = set(files["path"])
+        if self.others is None or not self.others <= now:  # another engine merged some, perhaps with ours
+            self._forget(now)
+        met = self._remember(batch.select(self.table.key).hash_rows().to_numpy(), now)
+        paths = _holding(files if met else files.filter(pl.col("path").is_in(self.others or ())), self.table, batch)
+        return _read(self.store, self.table, batch, paths)
+
+    def _forget(self, now: set[str]) -> None:
+        self.others, self.slots, self.used = now, np.zeros(FEWEST_SLOTS, np.uint64), 0
+
+    def _remember(self, hashes: NDArray[np.uint64], now: set[str]) -> bool:
+        """Whether one of them was remembered already."""
+        wanted = 2 * (self.used + len(hashes))
+        if wanted > MOST_SLOTS:
+            self._forget(now)
+            wanted = 2 * len(hashes)
+        if wanted > len(self.slots):
+            held = self.slots[self.slots != 0]
+            self.slots = np.zeros(1 << (wanted - 1).bit_length(), np.uint64)
+            add_hashes(held, self.slots)
+        met = bool(holds_any(hashes, self.slots))
+        self.used += add_hashes(hashes, self.slots)
+        return met
+
+
+def _read(store: Store, table: Table, batch: pl.DataFrame, paths: list[str]) -> pl.DataFrame:
     needed = [*table.key, *table.values, *table.manner, *VERSION_ORDER, "known_at"]
-    paths = _files(handle, table, batch)
     if not paths:
         return batch.select(needed).clear()
     root = store.table_uri(table.name)

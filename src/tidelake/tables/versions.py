@@ -26,7 +26,7 @@ def drop_repeats(table: Table, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl
     if table.restatable:
         return new, new.select(table.key).clear()
     keys, values = list(table.key), [*table.values, *table.manner]
-    if old.is_empty() and new.select(keys).n_unique() == new.height:
+    if old.is_empty() and new.select(keys).hash_rows().n_unique() == new.height:
         return new, new.select(keys).clear()
     needed = [*keys, *values, *VERSION_ORDER, KNOWN]
     place = "__place"
