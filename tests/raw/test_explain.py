@@ -5,7 +5,7 @@ import pytest
 from tests.raw.lanes import LANE, seal_each, trade, writer
 from tidelake.errors import LedgerBroken, NotInLake
 from tidelake.raw.explain import explain
-from tidelake.raw.segments import iter_blocks, iter_frames, read_lines
+from tidelake.raw.segments import iter_blocks, iter_frames, read_lines, read_sealed
 from tidelake.raw.store import Store
 
 
@@ -51,7 +51,12 @@ def test_changed_or_missing_segment_is_named_on_reading(store):
     data[len(data) // 2] ^= 1
     store.delete(entry.segment.key)
     for state in ("missing", "hash"):
-        for read in (read_lines, lambda *args: list(iter_frames(*args)), lambda *args: list(iter_blocks(*args))):
+        for read in (
+            read_sealed,
+            read_lines,
+            lambda *args: list(iter_frames(*args)),
+            lambda *args: list(iter_blocks(*args)),
+        ):
             with pytest.raises(LedgerBroken, match=rf"{entry.segment.sha256[:16]}.*entry 0 of lane {LANE}") as raised:
                 read(store, entry.segment, None)
             assert (raised.value.lane, raised.value.seq) == (LANE, 0)

@@ -15,7 +15,7 @@ from tests.tables import lakes
 from tests.tables.lakes import START_US, Lane, Received
 from tidelake.errors import ConfigError, LedgerBroken, NotInLake, TableMoved
 from tidelake.raw.entry import Entry
-from tidelake.raw.segments import read_lines
+from tidelake.raw.segments import read_sealed
 from tidelake.raw.store import Store
 from tidelake.tables import derive as derive_module
 from tidelake.tables.delta import open_or_create
@@ -374,9 +374,9 @@ def test_a_broken_lane_stops_alone_and_is_named(tmp_path, monkeypatch, break_lan
         def locked(of, segment, key=None):
             if segment.key == entries[1].segment.key:
                 raise ConfigError("the segment is encrypted", tried=("TIDELAKE_KEY",))
-            return read_lines(of, segment, key)
+            return read_sealed(of, segment, key)
 
-        monkeypatch.setattr(derive_module, "read_lines", locked)
+        monkeypatch.setattr(derive_module, "read_sealed", locked)
         with pytest.raises(ConfigError, match=r"coinbase.capture.0: the segment is encrypted.*other lanes, are in"):
             derive_table(store, TRADES)
     expected = {"1", "4", "5", "6"} | ({"2", "3"} if break_lane == "tail" else set())

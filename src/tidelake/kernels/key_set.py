@@ -1,7 +1,7 @@
 """A set of hashes with open addressing.
 
 `slots` is uint64[2**k], 0 where a slot is free; all zeros is the empty set. `hashes` is uint64[n]; 0 counts as 1. At
-least one slot stays free, which the caller sees to. A hash costs one or two looks into `slots` while half of it is free.
+least one slot stays free, which the caller sees to. A hash costs one or two looks into `slots` while half is free.
 """
 
 import numpy as np
@@ -23,18 +23,18 @@ def _place(value, slots):
 @njit(cache=True, nogil=True)
 def holds_any(hashes, slots):
     """Whether one of the hashes stands in the set. Oracle: a Python set, under Tests."""
-    for i in range(len(hashes)):
-        if slots[_place(max(hashes[i], ONE), slots)] != 0:
-            return True
-    return False
+    held = False
+    for value in hashes:
+        held |= slots[_place(max(value, ONE), slots)] != 0
+    return held
 
 
 @njit(cache=True, nogil=True)
 def add_hashes(hashes, slots):
     """Put hashes into the set, and count those that were not in it yet. Oracle: a Python set, under Tests."""
     added = 0
-    for i in range(len(hashes)):
-        value = max(hashes[i], ONE)
+    for found in hashes:
+        value = max(found, ONE)
         at = _place(value, slots)
         added += slots[at] == 0
         slots[at] = value

@@ -256,7 +256,7 @@ def _unwrap(table: Table, lines: SegmentLines) -> tuple[NDArray[np.int64], list[
     """
     wrapped: list[int] = []
     rejected = []
-    for line in lines.holding((b'"b64":"',)).tolist():
+    for line in lines.wrapped().tolist():
         frame = decode_line(lines.lines[line].as_py())
         if frame.kind not in ("frame", "page") or not frame.payload:
             continue

@@ -18,7 +18,7 @@ from tidelake.errors import ConfigError, LedgerBroken, TableMoved
 from tidelake.raw.entry import Entry
 from tidelake.raw.ledger import Ledger
 from tidelake.raw.marks import NO_MARK, mark_of, seq_of
-from tidelake.raw.segments import read_lines
+from tidelake.raw.segments import read_sealed
 from tidelake.raw.store import Store
 from tidelake.tables import quarantine
 from tidelake.tables.decode import Decoded, decode
@@ -157,7 +157,7 @@ class _Read:
 
 
 def _decode_entry(store: Store, table: Table, mappings: Sequence[Mapping], key: bytes | None, entry: Entry) -> _Read:
-    plain = read_lines(store, entry.segment, key)
+    plain = read_sealed(store, entry.segment, key)
     lines = split(plain, first_n=entry.first_n, known_before_ns=entry.known_before_ns)
     segment = entry.segment.sha256[:16]
     found = decode(table, entry.source, lines, segment, dict(entry.context), mappings)

@@ -1,12 +1,15 @@
 """The lines of a segment as columns: where each stands and when it was received, without parsing a payload."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tidelake.kernels.line_clocks import SHORTEST, find_lines
+from tidelake.raw.frame import B64_MARK
 from tidelake.raw.line_clocks import line_clocks, line_ends
 
 
@@ -30,25 +33,43 @@ class SegmentLines:
     known_ns: NDArray[np.int64]
     first_n: int
 
+    @cached_property
+    def _values(self) -> pl.Series:
+        return pl.Series(pl.from_arrow(self.lines))
+
     def holding(self, tokens: tuple[bytes, ...]) -> NDArray[np.int64]:
         """Indices of the lines that hold at least one of the tokens; of all lines where there are no tokens."""
         if not tokens:
             return np.arange(len(self.lines))
-        series = pl.Series(pl.from_arrow(self.lines))
         mask = np.zeros(len(self.lines), dtype=bool)
         for token in tokens:
-            if not any(other != token and other in token for other in tokens):
-                mask |= series.bin.contains(token).to_numpy()
+            if self._may_hold(token) and not any(other != token and other in token for other in tokens):
+                mask |= self._values.bin.contains(token).to_numpy()
         return np.flatnonzero(mask)
+
+    def _may_hold(self, token: bytes) -> bool:
+        """Whether each byte of a token stands somewhere: to look for one byte takes a fifth of the time."""
+        return all(byte in self.plain for byte in set(token))
+
+    def wrapped(self) -> NDArray[np.int64]:
+        """Indices of the lines whose payload may stand in base64: then it is the last field, so a quote ends it."""
+        text = np.frombuffer(self.plain, dtype=np.uint8)
+        ending = np.flatnonzero(text[self.offsets[1:] - len(b'"}\n')] == ord('"'))
+        return ending[self._values.gather(ending).bin.contains(B64_MARK).to_numpy()] if len(ending) else ending
 
 
 def split(plain: bytes, *, first_n: int, known_before_ns: int) -> SegmentLines:
     """The lines of a segment's plaintext; `first_n` and `known_before_ns` stand in its ledger entry."""
-    ends = line_ends(plain)
-    offsets = np.concatenate(([0], ends)).astype(np.int64)
+    text = np.frombuffer(plain, dtype=np.uint8)
+    ends, recv_ns = np.empty((2, len(text) // SHORTEST), dtype=np.int64)
+    count = find_lines(text, first_n, ends, recv_ns)
+    if count < 0:  # a clock of another length; or it says which line is none of the lane
+        ends, recv_ns = line_ends(plain), line_clocks(plain, first_n)
+        count = len(ends)
+    offsets = np.concatenate(([0], ends[:count]))
+    recv_ns = recv_ns[:count].copy()  # lets go of the room
     lines = pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(plain)]
+        pa.large_binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(plain)]
     )
-    recv_ns = line_clocks(plain, first_n) if len(ends) else np.empty(0, dtype=np.int64)
-    known_ns = np.maximum(np.maximum.accumulate(recv_ns), known_before_ns) if len(ends) else recv_ns
+    known_ns = np.maximum(np.maximum.accumulate(recv_ns), known_before_ns) if count else recv_ns
     return SegmentLines(plain, lines, offsets, recv_ns, known_ns, first_n)
