@@ -26,6 +26,7 @@ from tidelake.tables.delta import TableHandle, open_or_create, open_table
 from tidelake.tables.dropping import clear_rejects, finish_drops
 from tidelake.tables.lookup import Lookup
 from tidelake.tables.mapping import Mapping, load_mappings
+from tidelake.tables.row_order import sort_rows
 from tidelake.tables.schema import Table
 from tidelake.tables.segment_lines import split
 from tidelake.tables.versions import drop_repeats
@@ -219,7 +220,7 @@ def _store_batch(store: Store, table: Table, handle: TableHandle, lookup: Lookup
     frame = pl.DataFrame(pl.from_arrow(rows))
     old = frame.clear() if table.restatable or frame.is_empty() else lookup.stored_rows(frame)
     kept, contested = drop_repeats(table, old, frame)
-    kept = kept.sort([*SORT, *table.sort_by], maintain_order=True)
+    kept = sort_rows(kept, [*SORT, *table.sort_by])
     _commit_quarantine(store, table, handle, [read.entry for read in batch], bad)
     _commit_contested(store, table, contested)
     handle.commit(kept.to_arrow().cast(table.schema), {read.entry.lane: mark_of(read.entry) for read in batch})
