@@ -22,6 +22,12 @@ OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST = 123, 125, 91, 93
 
 
 @njit(cache=True, nogil=True, inline="always")
+def byte_at(text, at):
+    """text[at] for `at` >= 0; of a signed place numba would ask each time whether it counts from the end."""
+    return text[np.uint64(at)]
+
+
+@njit(cache=True, nogil=True, inline="always")
 def _is_space(byte):
     return byte == 32 or byte == 9 or byte == 13 or byte == 10
 
@@ -31,7 +37,7 @@ def _string_end(text, at, end):
     """Place of the closing quote of a string whose first byte is `at`, and whether it holds an escape."""
     escaped = False
     while at < end:
-        byte = text[at]
+        byte = byte_at(text, at)
         if byte == QUOTE:
             return at, escaped
         if byte == BACKSLASH:
@@ -46,7 +52,7 @@ def _nested_end(text, at, end):
     """Place after the object or list that opens at `at`."""
     depth = 0
     while at < end:
-        byte = text[at]
+        byte = byte_at(text, at)
         if byte == QUOTE:
             at, _ = _string_end(text, at + 1, end)
         elif byte == OPEN_OBJECT or byte == OPEN_LIST:
@@ -62,7 +68,7 @@ def _nested_end(text, at, end):
 @njit(cache=True, nogil=True)
 def _token(text, at, end):
     """Start, end and type of the value at `at`, and the place after it; a string's ends lie inside its quotes."""
-    byte = text[at]
+    byte = byte_at(text, at)
     if byte == QUOTE:
         stop, escaped = _string_end(text, at + 1, end)
         return at + 1, stop, ESCAPED if escaped else STRING, stop + 1
@@ -71,11 +77,11 @@ def _token(text, at, end):
         return at, stop, NESTED, stop
     stop = at
     while stop < end:
-        byte = text[stop]
+        byte = byte_at(text, stop)
         if byte == COMMA or byte == CLOSE_OBJECT or byte == CLOSE_LIST or _is_space(byte):
             break
         stop += 1
-    first = text[at]
+    first = byte_at(text, at)
     kind = NUMBER
     if first == 116:  # t
         kind = TRUE
@@ -96,7 +102,7 @@ def _child(text, start, stop, node, key_bytes, key_at, children):
             continue
         same = True
         for i in range(length):
-            if text[start + i] != key_bytes[first + i]:
+            if byte_at(text, start + i) != byte_at(key_bytes, first + i):
                 same = False
                 break
         if same:
@@ -153,7 +159,7 @@ def find_tokens(
         nodes[0], in_list[0] = 0, False
         at += 1
         while depth >= 0 and at < end:
-            byte = text[at]
+            byte = byte_at(text, at)
             if _is_space(byte) or byte == COMMA:
                 at += 1
                 continue
@@ -186,7 +192,7 @@ def find_tokens(
             else:
                 child = _child(text, at + 1, stop, nodes[depth], key_bytes, key_at, children)
             at = stop + 1
-            while at < end and (text[at] == COLON or _is_space(text[at])):
+            while at < end and (byte_at(text, at) == COLON or _is_space(byte_at(text, at))):
                 at += 1
             if at >= end:
                 break
@@ -205,12 +211,12 @@ def find_tokens(
                 elif rows <= len(row_line):
                     row_tokens[field, rows - 1, 0], row_tokens[field, rows - 1, 1] = first, last
                     row_types[field, rows - 1] = kind
-            elif child == rows_node and text[at] == OPEN_LIST:
+            elif child == rows_node and byte_at(text, at) == OPEN_LIST:
                 at += 1
                 depth += 1
                 lists += 1
                 nodes[depth], in_list[depth] = child, True
-            elif child != rows_node and text[at] == OPEN_OBJECT:
+            elif child != rows_node and byte_at(text, at) == OPEN_OBJECT:
                 at += 1
                 depth += 1
                 nodes[depth], in_list[depth] = child, False

@@ -8,7 +8,7 @@ must then look, and what was written for it means nothing.
 import numpy as np
 from numba import njit
 
-from tidelake.kernels.json_tokens import NUMBER, STRING
+from tidelake.kernels.json_tokens import NUMBER, STRING, byte_at
 
 ZERO, NINE, MINUS, POINT = 48, 57, 45, 46
 LOW = np.uint64(0xFFFFFFFF)
@@ -23,8 +23,8 @@ def _digits(text, start, end):
         return -1
     value = 0
     for at in range(start, end):
-        digit = text[at] - ZERO
-        if text[at] < ZERO or text[at] > NINE:
+        digit = byte_at(text, at) - ZERO
+        if byte_at(text, at) < ZERO or byte_at(text, at) > NINE:
             return -1
         value = value * 10 + digit
     return value
@@ -38,7 +38,7 @@ def read_integers(text, tokens, types, out, good):
         good[i] = False
         if types[i] != NUMBER and types[i] != STRING:
             continue
-        negative = start < end and text[start] == MINUS
+        negative = start < end and byte_at(text, start) == MINUS
         value = _digits(text, start + 1 if negative else start, end)
         if value >= 0:
             out[i] = -value if negative else value
@@ -57,13 +57,13 @@ def read_decimals(text, tokens, types, out, good):
         good[i] = False
         if types[i] != NUMBER and types[i] != STRING:
             continue
-        negative = start < end and text[start] == MINUS
+        negative = start < end and byte_at(text, start) == MINUS
         if negative:
             start += 1
         mantissa, count, behind, point = np.uint64(0), 0, 0, False
         plain = True
         for at in range(start, end):
-            byte = text[at]
+            byte = byte_at(text, at)
             if byte == POINT and not point:
                 point = True
                 continue
@@ -98,7 +98,7 @@ def read_seconds(text, tokens, types, out, good):
         if types[i] != NUMBER and types[i] != STRING:
             continue
         point = start
-        while point < end and text[point] != POINT:
+        while point < end and byte_at(text, point) != POINT:
             point += 1
         whole = _digits(text, start, point)
         if whole < 0 or point - start > 12:
@@ -106,10 +106,10 @@ def read_seconds(text, tokens, types, out, good):
         micros, scale = 0, 100_000
         plain = True
         for at in range(point + 1, end):
-            if text[at] < ZERO or text[at] > NINE:
+            if byte_at(text, at) < ZERO or byte_at(text, at) > NINE:
                 plain = False
                 break
-            micros += (text[at] - ZERO) * scale
+            micros += (byte_at(text, at) - ZERO) * scale
             scale //= 10
         if plain:
             out[i] = whole * 1_000_000 + micros
@@ -132,7 +132,7 @@ def read_iso_times(text, tokens, types, out, good):
     for i in range(len(tokens)):
         start, end = tokens[i, 0], tokens[i, 1]
         good[i] = False
-        if types[i] != STRING or end - start < 20 or end - start > 30 or text[end - 1] != 90:  # Z
+        if types[i] != STRING or end - start < 20 or end - start > 30 or byte_at(text, end - 1) != 90:  # Z
             continue
         year, month, day = (
             _digits(text, start, start + 4),
@@ -145,9 +145,9 @@ def read_iso_times(text, tokens, types, out, good):
             _digits(text, start + 17, start + 19),
         )
         marks = (
-            text[start + 4] == MINUS and text[start + 7] == MINUS and text[start + 13] == 58 and text[start + 16] == 58
+            byte_at(text, start + 4) == MINUS and byte_at(text, start + 7) == MINUS and byte_at(text, start + 13) == 58 and byte_at(text, start + 16) == 58
         )
-        between = text[start + 10] == 84 or text[start + 10] == 32  # T or a space
+        between = byte_at(text, start + 10) == 84 or byte_at(text, start + 10) == 32  # T or a space
         if (
             not (marks and between)
             or year < 1
@@ -165,12 +165,12 @@ def read_iso_times(text, tokens, types, out, good):
         micros, scale = 0, 100_000
         plain = True
         if end - start > 20:
-            plain = text[start + 19] == POINT and end - start > 21
+            plain = byte_at(text, start + 19) == POINT and end - start > 21
             for at in range(start + 20, end - 1):
-                if text[at] < ZERO or text[at] > NINE:
+                if byte_at(text, at) < ZERO or byte_at(text, at) > NINE:
                     plain = False
                     break
-                micros += (text[at] - ZERO) * scale
+                micros += (byte_at(text, at) - ZERO) * scale
                 scale //= 10
         if plain:
             seconds = _days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
@@ -196,7 +196,7 @@ def gather(text, tokens, types, wanted, offsets, out):
         if types[i] == wanted:
             start, length = tokens[i, 0], offsets[i + 1] - offsets[i]
             for j in range(length):
-                out[offsets[i] + j] = text[start + j]
+                out[offsets[i] + j] = byte_at(text, start + j)
 
 
 @njit(cache=True, nogil=True)
@@ -208,7 +208,7 @@ def mark_equal(text, tokens, types, wanted, word, out):
             continue
         same = True
         for j in range(len(word)):
-            if text[start + j] != word[j]:
+            if byte_at(text, start + j) != word[j]:
                 same = False
                 break
         if same:
