@@ -1,6 +1,6 @@
 """Raw JSON lines to the `trades` table, against DuckDB, a row-by-row Pydantic loop and dlt.
 
-Ours reads sealed zstd segments, checks their hashes, decodes exact decimals, flips sides, checks each row, looks for
+Ours reads sealed zstd segments, checks their hash, decodes exact decimals, flips sides, checks each row, looks for
 stored rows of the same keys and commits Delta rows sorted. DuckDB copies the same frames, uncompressed and without
 envelopes, to Parquet: all fields, types inferred. Pydantic validates each row of the same segments with Decimal fields,
 drops repeated keys and writes Parquet; a second, lean loop does the least it can. dlt loads the bare frames into

@@ -8,7 +8,13 @@ from polars.testing import assert_frame_equal
 
 from tidelake.tables.row_order import sort_rows
 
-SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {"source": pl.String, "date": pl.Date, "symbol": pl.String, "us": pl.Int64, "price": pl.Decimal(38, 18)}
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "source": pl.String,
+    "date": pl.Date,
+    "symbol": pl.String,
+    "us": pl.Int64,
+    "price": pl.Decimal(38, 18),
+}
 ROWS = st.tuples(
     st.sampled_from(["a", "b"]),
     st.sampled_from([dt.date(2024, 1, 1), dt.date(1969, 1, 1)]),

@@ -145,7 +145,10 @@ def read_iso_times(text, tokens, types, out, good):
             _digits(text, start + 17, start + 19),
         )
         marks = (
-            byte_at(text, start + 4) == MINUS and byte_at(text, start + 7) == MINUS and byte_at(text, start + 13) == 58 and byte_at(text, start + 16) == 58
+            byte_at(text, start + 4) == MINUS
+            and byte_at(text, start + 7) == MINUS
+            and byte_at(text, start + 13) == 58
+            and byte_at(text, start + 16) == 58
         )
         between = byte_at(text, start + 10) == 84 or byte_at(text, start + 10) == 32  # T or a space
         if (
