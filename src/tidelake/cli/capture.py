@@ -1,0 +1,95 @@
+"""The command that listens to venues: capture."""
+
+from typing import Annotated
+
+import typer
+
+from tidelake.cli.options import example, options
+from tidelake.cli.times import parse_span
+
+DEFAULT_NTP = "time.cloudflare.com"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command(
+        epilog=example(
+            "capture coinbase BTC-USD ETH-USD --channels trades,book,quotes --for 60s",
+            "capture binance-spot BTC-USDT kraken:BTC-USD okx:BTC-USDT --channels trades",
+            "capture binance-spot BTC-USDT --dry-run",
+        )
+    )(capture)
+
+
+def capture(
+    ctx: typer.Context,
+    venue: Annotated[str, typer.Argument(metavar="VENUE", help="Source id, such as coinbase or binance-spot.")],
+    symbols: Annotated[
+        list[str], typer.Argument(metavar="SYMBOL", help="Canonical symbols; VENUE:SYMBOL is one of another venue.")
+    ],
+    channels: Annotated[
+        str,
+        typer.Option(help="Of: trades, book, quotes, candles, funding, open_interest, liquidations."),
+    ] = "trades,book,quotes",
+    duration: Annotated[
+        str, typer.Option("--for", help="How long, such as 60s or 2h; else until Ctrl-C.", metavar="SPAN")
+    ] = "",
+    rotate: Annotated[str, typer.Option(help="Seal what is older than so long.", metavar="SPAN")] = "1h",
+    rotate_mb: Annotated[int, typer.Option(min=1, help="Seal what is longer, before it is compressed.")] = 64,
+    codec: Annotated[str, typer.Option(help="zstd or gzip.")] = "zstd",
+    ntp: Annotated[
+        str, typer.Option(help="Time server asked once an hour; empty: our clock's offset stays unknown.")
+    ] = DEFAULT_NTP,
+    url: Annotated[
+        str, typer.Option("--url", help="Ask here instead of the venues, such as a simulated one.", show_default=False)
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and ask nobody.")] = False,
+) -> None:
+    """Keep what venues say over WebSocket, live.
+
+    Every frame verbatim, with the clocks of its receipt; sealed by age and size, and at the end. Exits with 3 where
+    something is missing or was refused. Ctrl-C ends it in good order.
+    """
+    opts = options(ctx)
+    from tidelake.jobs.capture import CaptureSettings, capture as run
+    from tidelake.jobs.session import Settings
+
+    if codec not in ("zstd", "gzip"):
+        raise typer.BadParameter("--codec is zstd or gzip")
+    lake = opts.open_lake(make=True)
+    length = _seconds("--for", duration) if duration else None
+    capturing = CaptureSettings(
+        rotate_seconds=_seconds("--rotate", rotate), rotate_bytes=rotate_mb << 20, ntp="" if dry_run else ntp
+    )
+    with opts.progress("capture") as progress:
+        report = run(
+            lake.store,
+            by_venue(venue, symbols),
+            channels=[word.strip() for word in channels.split(",") if word.strip()],
+            seconds=length,
+            dry_run=dry_run,
+            settings=Settings(
+                mappings=lake.mappings,
+                url=url or None,
+                progress=progress,
+                codec="gzip" if codec == "gzip" else "zstd",
+            ),
+            capturing=capturing,
+        )
+    opts.finish(report)
+
+
+def by_venue(venue: str, symbols: list[str]) -> dict[str, list[str]]:
+    """Symbols by source id; one with a colon names its own."""
+    found: dict[str, list[str]] = {}
+    for symbol in symbols:
+        source, colon, name = symbol.rpartition(":")
+        found.setdefault(source if colon else venue, []).append(name)
+    return found
+
+
+def _seconds(option: str, text: str) -> float:
+    span = parse_span(text)
+    if span is None:
+        raise typer.BadParameter(f"{option}: {text!r} is not a span such as 60s, 90m or 2h")
+    return span.total_seconds()

@@ -1,0 +1,251 @@
+"""What becomes of captured lines after they are kept: decoded, judged and published, in a thread of its own.
+
+The way is that of replay: the bytes of the part file are split and decoded as a sealed segment is. The queue to the
+thread is bounded. When it is full, what comes is kept raw all the same and is not published; it is counted, and the
+lane's verifier starts anew, since to it these frames are lost.
+"""
+
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tidelake.tables.decode import decode
+from tidelake.tables.mapping import Mapping as FieldMapping
+from tidelake.tables.registry import TABLES
+from tidelake.tables.segment_lines import SegmentLines, split
+
+Publish = Callable[[str, pa.Table], None]
+"""Table name and rows, called in the thread of the flow: where it is slow the flow sheds, and the capture goes on."""
+
+QUEUE_BYTES = 64 << 20
+LATENCIES = 100_000  # the latest ones are kept for the quantiles
+log = logging.getLogger(__name__)
+
+
+class Wanted(NamedTuple):
+    """A book that needs a snapshot, and how its venue gives one."""
+
+    symbol: str
+    by: Literal["page", "subscription"]
+
+
+class Verifier(Protocol):
+    """Judges the books of one lane."""
+
+    def take(self, lines: SegmentLines) -> None:
+        """Lines of the lane, in order, without a hole since it was made."""
+
+    def wanted(self) -> Sequence[Wanted]:
+        """Books that are to be synchronised again."""
+
+    def states(self) -> Mapping[str, str]:
+        """Symbol to the state of its worst book."""
+
+
+class Unverified:
+    """Judges nothing; wants one page for each book after each opening, where the venue's rule starts from a page."""
+
+    def __init__(self, symbols: Sequence[str], *, pages: bool) -> None:
+        self._symbols = list(symbols) if pages else []
+        self._missing: list[str] = []
+
+    def take(self, lines: SegmentLines) -> None:
+        opened = lines.holding((b'"kind":"open"',))
+        if len(opened):
+            self._missing = list(self._symbols)
+        for line in lines.holding((b'"kind":"page"',)).tolist():
+            text = lines.lines[line].as_py()
+            self._missing = [symbol for symbol in self._missing if b'"symbol":"%s"' % symbol.encode() not in text]
+
+    def wanted(self) -> Sequence[Wanted]:
+        return [Wanted(symbol, "page") for symbol in self._missing]
+
+    def states(self) -> Mapping[str, str]:
+        return {}
+
+
+@dataclass
+class Piece:
+    """Lines of one lane that are on their way through the flow."""
+
+    lane: int
+    lines: bytes
+    count: int
+    first_n: int
+
+
+@dataclass
+class LaneFlow:
+    """What the flow knows of one lane.
+
+    Attributes:
+        source: Source id.
+        new_verifier: Makes its judge, again where frames were shed.
+        published: Whether its rows go to the bus; they do not while another lane carries the same streams.
+        contexts: What earlier frames said, by table.
+        next_n: Place of the line that comes next, where nothing was shed.
+        known_ns: Largest receive clock so far.
+    """
+
+    source: str
+    new_verifier: Callable[[], Verifier]
+    published: bool
+    verifier: Verifier
+    contexts: dict[str, dict[str, str]] = field(default_factory=dict)
+    next_n: int = 0
+    known_ns: int = 0
+
+
+class Flow:
+    """The thread. `put` never waits; `close` ends it when all is through.
+
+    Attributes:
+        shed: Lines that were kept and not published.
+        rows: Published rows by (source, table, symbol).
+        rejected: Rows that could not be read, by source; they are in raw, and derive says why.
+        failed: Why the consumer of rows failed, the first time; "" while it has not.
+    """
+
+    def __init__(
+        self,
+        tables: Sequence[str],
+        publish: Publish | None,
+        mappings: Sequence[FieldMapping] | None = None,
+        queue_bytes: int = QUEUE_BYTES,
+    ) -> None:
+        self.shed = 0
+        self.rows: Counter[tuple[str, str, str]] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self.failed = ""
+        self._tables = [TABLES[name] for name in tables]
+        self._publish = publish
+        self._mappings = mappings
+        self._bound = queue_bytes
+        self._lanes: dict[int, LaneFlow] = {}
+        self._queue: deque[Piece] = deque()
+        self._queued = 0
+        self._latency: dict[str, deque[np.ndarray]] = {}
+        self._turn = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="tidelake-flow", daemon=True)
+        self._thread.start()
+
+    def add(self, lane: int, source: str, new_verifier: Callable[[], Verifier], *, published: bool) -> None:
+        """Make a lane known before its first lines."""
+        self._lanes[lane] = LaneFlow(source, new_verifier, published, new_verifier())
+
+    def publish_lane(self, lane: int) -> None:
+        """From now on the lane's rows go to the bus."""
+        self._lanes[lane].published = True
+
+    def drop(self, lane: int) -> None:
+        """Forget a lane that has ended."""
+        with self._turn:
+            self._turn.wait_for(lambda: all(piece.lane != lane for piece in self._queue), 1.0)
+        self._lanes.pop(lane, None)
+
+    def wanted(self, lane: int) -> Sequence[Wanted]:
+        """Books of the lane that are to be synchronised again."""
+        return self._lanes[lane].verifier.wanted()
+
+    def states(self) -> dict[tuple[str, str], str]:
+        """The state of each book by source and symbol."""
+        return {(lane.source, s): state for lane in self._lanes.values() for s, state in lane.verifier.states().items()}
+
+    def put(self, piece: Piece) -> None:
+        """Hand on lines that are kept; where the queue is full they are shed."""
+        with self._turn:
+            if self._queued + len(piece.lines) > self._bound and self._queue:
+                self.shed += piece.count
+                return
+            self._queue.append(piece)
+            self._queued += len(piece.lines)
+            self._turn.notify_all()
+
+    def close(self, seconds: float = 30.0) -> None:
+        """Let what is queued through, for at most so long, and end the thread; what is left then counts as shed."""
+        with self._turn:
+            self._closing = True
+            self._turn.notify_all()
+        self._thread.join(seconds)
+        with self._turn:
+            self.shed += sum(piece.count for piece in self._queue)
+            self._queue.clear()
+
+    def latency(self, source: str) -> np.ndarray:
+        """Receive clock less event time of the latest rows, in ns; the clock's offset is still in it."""
+        with self._turn:
+            parts = list(self._latency.get(source, ()))
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    def _run(self) -> None:
+        while True:
+            with self._turn:
+                self._turn.wait_for(lambda: self._queue or self._closing)
+                if not self._queue:
+                    return
+                pieces = list(self._queue)
+                self._queue.clear()
+                self._turn.notify_all()
+            for run in _runs(pieces):
+                self._take(run)
+            with self._turn:
+                self._queued -= sum(len(piece.lines) for piece in pieces)
+
+    def _take(self, pieces: Sequence[Piece]) -> None:
+        number = pieces[0].lane
+        lane = self._lanes.get(number)
+        if lane is None:
+            return
+        if pieces[0].first_n != lane.next_n:
+            lane.verifier = lane.new_verifier()
+        lane.next_n = pieces[-1].first_n + pieces[-1].count
+        plain = b"".join(piece.lines for piece in pieces)
+        lines = split(plain, first_n=pieces[0].first_n, known_before_ns=lane.known_ns)
+        lane.known_ns = int(lines.known_ns[-1])
+        try:
+            lane.verifier.take(lines)
+            for table in self._tables:
+                self._decode(lane, table.name, lines)
+        except Exception as exc:
+            log.exception("live rows of lane %d failed; the raw log is whole", number)
+            self.failed = self.failed or f"{type(exc).__name__}: {exc}"
+
+    def _decode(self, lane: LaneFlow, name: str, lines: SegmentLines) -> None:
+        found = decode(TABLES[name], lane.source, lines, "", lane.contexts.setdefault(name, {}), self._mappings)
+        self.rejected[lane.source] += len(found.rejected)
+        if not len(found.rows):
+            return
+        counted = pc.value_counts(found.rows["symbol"]).to_pylist()
+        for pair in counted:
+            self.rows[lane.source, name, pair["values"]] += pair["counts"]
+        times = found.rows["event_time"].cast(pa.int64()).to_numpy() * 1_000
+        self._keep_latency(lane.source, lines.recv_ns[found.rows["line"].to_numpy()] - times)
+        if self._publish is not None and lane.published:
+            self._publish(name, found.rows)
+
+    def _keep_latency(self, source: str, ns: np.ndarray) -> None:
+        with self._turn:
+            kept = self._latency.setdefault(source, deque())
+            kept.append(ns)
+            while sum(map(len, kept)) > LATENCIES and len(kept) > 1:
+                kept.popleft()
+
+
+def _runs(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """The pieces lane by lane, cut where lines between two are missing."""
+    runs: list[list[Piece]] = []
+    for piece in sorted(pieces, key=lambda piece: (piece.lane, piece.first_n)):
+        before = runs[-1][-1] if runs else None
+        if before and (before.lane, before.first_n + before.count) == (piece.lane, piece.first_n):
+            runs[-1].append(piece)
+        else:
+            runs.append([piece])
+    return runs

@@ -1,0 +1,114 @@
+"""Which streams of a venue are taken over which connections."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from tidelake.errors import ConfigError
+from tidelake.jobs.session import Urls
+from tidelake.venues.spec import Sockets, Venue
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One stream to subscribe: its name at the venue, and what it carries."""
+
+    name: str
+    symbol: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLink:
+    """One connection.
+
+    Attributes:
+        venue, sockets: Of whom, and at which of its addresses.
+        url: Address, that of the venue unless another was given.
+        streams: What is subscribed over it.
+    """
+
+    venue: Venue
+    sockets: Sockets
+    url: str
+    streams: tuple[Stream, ...]
+
+    def symbols(self, channel: str) -> list[str]:
+        """Symbols of which it carries the channel."""
+        return list(dict.fromkeys(stream.symbol for stream in self.streams if stream.channel == channel))
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What was asked for and is not to be had."""
+
+    source: str
+    symbol: str
+    channel: str
+    reason: str
+
+
+def plan_links(
+    venue: Venue, symbols: Sequence[str], channels: Sequence[str], url: Urls = None
+) -> tuple[list[PlannedLink], list[LeftOut]]:
+    """The connections that carry these channels of these symbols, and what no connection can carry.
+
+    Args:
+        venue: The venue.
+        symbols: Canonical symbols.
+        channels: Our channel words.
+        url: Asked instead of the venue: one address, or one for each source id; the path stays the venue's.
+
+    Raises:
+        ConfigError: The venue has no sockets, or none with one of the channels.
+    """
+    known = sorted({channel for sockets in venue.sockets for channel in sockets.channels})
+    if unknown := [channel for channel in channels if channel not in known]:
+        has = f"it has {', '.join(known)}" if known else "it cannot be captured"
+        raise ConfigError(f"{venue.source} has no channel {', '.join(unknown)} over WebSocket; {has}")
+    streams: dict[int, list[Stream]] = {place: [] for place in range(len(venue.sockets))}
+    left: list[LeftOut] = []
+    for symbol in dict.fromkeys(symbols):
+        for channel in dict.fromkeys(channels):
+            try:
+                place, names = _names(venue, symbol, channel)
+            except ValueError as exc:
+                left.append(LeftOut(venue.source, symbol, channel, str(exc)))
+            else:
+                streams[place] += [Stream(name, symbol, channel) for name in names]
+    return [
+        PlannedLink(venue, sockets, _address(venue, sockets, url), tuple(part))
+        for sockets, found in zip(venue.sockets, streams.values(), strict=True)
+        for part in _parts(found, sockets.streams_per_connection - len(sockets.always))
+    ], left
+
+
+def _names(venue: Venue, symbol: str, channel: str) -> tuple[int, tuple[str, ...]]:
+    for place, sockets in enumerate(venue.sockets):
+        name = (sockets.symbol or venue.venue_symbol)(symbol)
+        if channel in sockets.channels and sockets.serves(name, channel):
+            return place, sockets.channels[channel](name)
+    raise ValueError(f"{venue.source} has no {channel} of {symbol} over WebSocket")
+
+
+def _parts(streams: Sequence[Stream], width: int) -> list[tuple[Stream, ...]]:
+    """Streams shared out to connections; all streams of a symbol stay together where that is possible."""
+    parts: list[list[Stream]] = []
+    for symbol in dict.fromkeys(stream.symbol for stream in streams):
+        mine = [stream for stream in streams if stream.symbol == symbol]
+        for at in range(0, len(mine), width):
+            piece = mine[at : at + width]
+            if parts and len(parts[-1]) + len(piece) <= width:
+                parts[-1] += piece
+            else:
+                parts.append(piece)
+    return [tuple(part) for part in parts]
+
+
+def _address(venue: Venue, sockets: Sockets, url: Urls) -> str:
+    given = url if isinstance(url, str) else (url or {}).get(venue.source)
+    if not given:
+        return sockets.url
+    parts, own = urlsplit(given), urlsplit(sockets.url)
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}{own.path}"

@@ -1,0 +1,388 @@
+"""Captures over real sockets: what the venue sent is what the lake holds, in order, whatever happens in between."""
+
+import asyncio
+import json
+import time
+from datetime import timedelta
+
+import msgspec
+import pyarrow as pa
+import pytest
+
+from tests.transport.socket_server import SocketServer
+from tidelake.errors import ConfigError, NotInLake, StoreError
+from tidelake.jobs import capture as job
+from tidelake.jobs.capture import CaptureSettings, capture, capture_async
+from tidelake.jobs.capture_flow import Unverified
+from tidelake.jobs.session import Settings
+from tidelake.raw.ledger import Ledger
+from tidelake.raw.part_file import PartFile
+from tidelake.raw.segments import iter_frames
+from tidelake.raw.store import Store
+from tidelake.raw.verify import verify
+from tidelake.transport.http import Patience
+from tidelake.transport.sntp import clock_offset
+from tidelake.venues import registry
+from tidelake.venues.spec import Rate
+
+SOURCE = "binance-spot"
+QUICK = Patience(first_wait=0.02, longest_wait=0.05)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store.open(tmp_path / "lake")
+
+
+def trade(symbol, number, at_ms=None):
+    at = at_ms or time.time_ns() // 1_000_000
+    data = {"e": "trade", "E": at, "s": symbol.upper(), "t": number, "p": "60000.10", "q": "0.5", "T": at, "m": False}
+    return json.dumps({"stream": f"{symbol}@trade", "data": data | {"M": True}}, separators=(",", ":")).encode()
+
+
+def ok(message):
+    return b'{"result":null,"id":%d}' % json.loads(message)["id"]
+
+
+def lanes(store):
+    return [lane for lane in Ledger(store).lanes() if lane.startswith("capture.")]
+
+
+def kept(store, lane=None, key=None):
+    ledger = Ledger(store)
+    return [
+        frame
+        for name in ([lane] if lane else lanes(store))
+        for entry in ledger.entries(name)
+        for frame in iter_frames(store, entry.segment, key)
+    ]
+
+
+def trade_ids(frames):
+    found = [json.loads(frame.payload) for frame in frames if frame.kind == "frame"]
+    return [one["data"]["t"] for one in found if "stream" in one]
+
+
+def one_capture(store, script, seconds=1.0, symbols=("BTC-USDT",), channels=("trades",), capturing=None, **settings):
+    async def work():
+        async with SocketServer(script) as server:
+            given = Settings(url=f"http://localhost:{server.port}", patience=QUICK, **settings)
+            return await capture_async(
+                store, {SOURCE: symbols}, channels=channels, seconds=seconds, settings=given, capturing=capturing
+            )
+
+    return asyncio.run(asyncio.wait_for(work(), 60))
+
+
+def stream_of(count, pause=0.0, per_burst=50):
+    """Answers the subscription, then sends trades 0 .. count - 1 and waits."""
+
+    async def script(peer):
+        message = await peer.read()
+        await peer.send(ok(message))
+        for number in range(count):
+            await peer.send(trade("btcusdt", number))
+            if pause and number % per_burst == per_burst - 1:
+                await asyncio.sleep(pause)
+        await peer.read()
+
+    return script
+
+
+@pytest.mark.parametrize("codec", ["zstd", "gzip"])
+def test_all_that_passed_is_kept_in_order_and_sealed_at_the_end(store, codec):
+    report = one_capture(store, stream_of(300), codec=codec)
+    frames = kept(store)
+    assert [frame.kind for frame in frames[:3]] == ["open", "sent", "frame"]
+    assert json.loads(frames[1].payload) == {"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 1}
+    assert frames[2].payload == b'{"result":null,"id":1}'
+    assert trade_ids(frames) == list(range(300))
+    assert {frame.request.rpartition(":")[0] for frame in frames} == {"ws://localhost"}
+    assert frames[5].payload == trade("btcusdt", 2, json.loads(frames[5].payload)["data"]["T"])
+    (lane,) = lanes(store)
+    (entry,) = Ledger(store).entries(lane)
+    assert entry.meta["job"] == "capture"
+    assert (entry.meta["channels"], entry.meta["symbols"]) == ("trades", "BTC-USDT")
+    assert entry.segment.key.endswith(".zst" if codec == "zstd" else ".gz")
+    (row,) = report.rows
+    assert (row.state, row.rows, row.gaps, report.exit_code) == ("captured", 300, 0, 0)
+    assert (report.links[0].frames, report.links[0].opens) == (301, 1)
+    assert verify(store).problems == []
+    assert list(store.spool().iterdir()) == []
+
+
+def test_a_capture_is_encrypted_where_the_environment_holds_a_key(store, monkeypatch):
+    import base64
+
+    key = bytes(range(32))
+    monkeypatch.setenv("TIDELAKE_KEY", base64.b64encode(key).decode())
+    one_capture(store, stream_of(20), 0.5)
+    (entry,) = Ledger(store).entries(lanes(store)[0])
+    assert entry.segment.key.endswith(".enc")
+    assert trade_ids(kept(store, key=key)) == list(range(20))
+
+
+def test_parts_are_sealed_by_size_while_frames_come_in(store):
+    capturing = CaptureSettings(rotate_bytes=40_000)
+    report = one_capture(store, stream_of(3_000, pause=0.02), 2.5, capturing=capturing)
+    (lane,) = lanes(store)
+    entries = list(Ledger(store).entries(lane))
+    assert len(entries) >= 3
+    assert report.links[0].segments == len(entries)
+    assert trade_ids(kept(store)) == list(range(3_000))
+    assert [frame.n for frame in kept(store)] == list(range(3_002 + 1))
+    assert report.exit_code == 0
+
+
+def test_a_lost_connection_leaves_a_gap_that_the_report_names(store):
+    async def script(peer):
+        await peer.send(ok(await peer.read()))
+        first = 100 * peer.number
+        for number in range(first, first + 50):
+            await peer.send(trade("btcusdt", number))
+        if peer.number == 0:
+            await asyncio.sleep(0.1)
+            peer.drop()
+        else:
+            await peer.read()
+
+    report = one_capture(store, script, 1.5)
+    assert trade_ids(kept(store)) == [*range(50), *range(100, 150)]
+    assert len(lanes(store)) == 1
+    assert [frame.kind for frame in kept(store)].count("open") == 2
+    assert report.rows[0].gaps == 1
+    assert report.exit_code == 3
+    assert "1 gaps" in report.summary
+
+
+def test_a_refused_symbol_is_named_and_the_others_are_captured(store):
+    async def script(peer):
+        sent = set()
+        while (message := await peer.read()) is not None:
+            asked = json.loads(message)
+            if "nopeusdt@trade" in asked["params"]:
+                await peer.send(b'{"error":{"code":2,"msg":"Invalid request"},"id":%d}' % asked["id"])
+                continue
+            await peer.send(ok(message))
+            for name in set(asked["params"]) - sent:
+                sent.add(name)
+                await peer.send(trade(name.partition("@")[0], 7))
+
+    report = one_capture(store, script, 1.5, ("BTC-USDT", "NOPE-USDT", "ETH-USDT", "BTC-USD-PERP"))
+    states = {row.symbol: (row.state, row.rows) for row in report.rows}
+    assert states["NOPE-USDT"] == ("refused", 0)
+    assert states["BTC-USD-PERP"][0] == "refused"
+    assert states["BTC-USDT"] == states["ETH-USDT"] == ("captured", 1)
+    assert report.exit_code == 3
+    assert "2 Invalid request" in report.summary
+
+
+def with_sockets(monkeypatch, **changed):
+    """Binance with other limits."""
+    venue = registry.venue(SOURCE)
+    import dataclasses
+
+    sockets = dataclasses.replace(venue.sockets[0], **changed)
+    found = dict(registry.venues()) | {SOURCE: dataclasses.replace(venue, sockets=(sockets,))}
+    monkeypatch.setattr(job, "find_venue", lambda source: found[source])
+
+
+def test_a_connection_is_renewed_before_its_end_and_nothing_is_lost(store, monkeypatch):
+    with_sockets(monkeypatch, renew_after=timedelta(seconds=0.8), connects=Rate(1_000, 1.0))
+    monkeypatch.setattr(job, "OVERLAP_SECONDS", 0.2)
+    counter = {"next": 0}
+    listeners = []
+
+    async def script(peer):
+        await peer.send(ok(await peer.read()))
+        listeners.append(peer)
+        await peer.read()
+        listeners.remove(peer)
+
+    async def tick():
+        while True:
+            for peer in listeners:
+                await peer.send(trade("btcusdt", counter["next"]))
+            counter["next"] += bool(listeners)
+            await asyncio.sleep(0.002)
+
+    async def work():
+        async with SocketServer(script) as server:
+            ticking = asyncio.create_task(tick())
+            given = Settings(url=f"http://localhost:{server.port}", patience=QUICK)
+            report = await capture_async(store, {SOURCE: ["BTC-USDT"]}, channels=["trades"], seconds=4, settings=given)
+            ticking.cancel()
+            return report, len(server.peers), [peer.closed_by_client for peer in server.peers]
+
+    report, peers, closed = asyncio.run(asyncio.wait_for(work(), 60))
+    assert peers >= 3
+    assert all(closed[:-1])
+    assert len(lanes(store)) == peers
+    each = [trade_ids(kept(store, lane)) for lane in lanes(store)]
+    heard = sorted(set().union(*each))
+    assert heard == list(range(heard[-1] + 1))
+    assert sum(map(len, each)) > len(heard)  # both were heard for a while
+    assert report.rows[0].gaps == 0
+    assert report.exit_code == 0
+
+
+def test_many_streams_are_shared_out_to_connections(store, monkeypatch):
+    with_sockets(monkeypatch, streams_per_connection=3)
+
+    async def script(peer):
+        while (message := await peer.read()) is not None:
+            await peer.send(ok(message))
+
+    symbols = [f"{name}-USDT" for name in ("BTC", "ETH", "SOL", "ADA", "XRP")]
+    report = one_capture(store, script, 0.7, symbols)
+    assert len(report.links) == len(lanes(store)) == 2
+    params = [json.loads(frame.payload)["params"] for frame in kept(store) if frame.kind == "sent"]
+    assert sorted(len(names) for names in params) == [2, 3]
+
+
+def test_rest_pages_stand_in_the_lane_where_they_came(store):
+    from tidelake.sim.playback import Item, Playback
+
+    page = json.dumps({"lastUpdateId": 5, "bids": [["1.0", "2"]], "asks": [["1.1", "2"]]}).encode()
+    frames = [Item(10**18 + n, "frame", trade("btcusdt", n)) for n in range(10)]
+    answer = Item(10**18, "frame", b'{"result":null,"id":1}')
+    path = "GET https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=5000"
+    recording = [answer, *frames, Item(10**18, "page", page, path)]
+    with Playback(recording, speed=0, wait_for_message=True, stay_open=True) as server:
+        settings = Settings(url=server.url, patience=QUICK)
+        report = capture(store, {SOURCE: ["BTC-USDT"]}, channels=["trades", "book"], seconds=2, settings=settings)
+    found = kept(store)
+    (place,) = [n for n, frame in enumerate(found) if frame.kind == "page"]
+    assert place > 2
+    kept_page = found[place]
+    assert (kept_page.payload, kept_page.feed, kept_page.symbol, kept_page.status) == (page, "book", "BTC-USDT", 200)
+    assert kept_page.request.endswith("/api/v3/depth?symbol=BTCUSDT&limit=5000")
+    assert report.links[0].pages == 1
+    assert trade_ids(found) == list(range(10))
+
+
+def test_rows_are_published_and_equal_what_derive_reads(store):
+    import tidelake
+
+    published = []
+    capturing = CaptureSettings(publish=lambda table, rows: published.append((table, rows)))
+    report = one_capture(store, stream_of(200, pause=0.05), 1.2, capturing=capturing)
+    assert {table for table, _ in published} == {"trades"}
+    rows = pa.concat_tables([rows for _, rows in published])
+    assert rows["trade_seq"].to_pylist() == list(range(200))
+    lake = tidelake.open(store.root)
+    lake.derive()
+    derived = lake.scan("trades").collect().sort("trade_seq").to_arrow()
+    for name in ("symbol", "event_time", "known_at", "price", "size", "side", "trade_id", "recv_ns"):
+        assert rows[name].to_pylist() == derived[name].to_pylist(), name
+    assert report.links[0].latency_p50_ms is not None
+    assert 0 <= report.links[0].latency_p50_ms < 5_000
+
+
+def test_a_slow_listener_sheds_and_the_raw_log_is_whole(store):
+    capturing = CaptureSettings(publish=lambda table, rows: time.sleep(0.3), queue_bytes=20_000)
+    report = one_capture(store, stream_of(3_000, pause=0.01), 2.5, capturing=capturing)
+    assert trade_ids(kept(store)) == list(range(3_000))
+    assert report.shed > 0
+    assert report.exit_code == 3
+    assert "kept and not published" in report.summary
+
+
+def test_a_listener_that_fails_is_told_and_stops_nothing(store):
+    def fail(table, rows):
+        raise RuntimeError("listener broke")
+
+    report = one_capture(store, stream_of(100), 0.7, capturing=CaptureSettings(publish=fail))
+    assert trade_ids(kept(store)) == list(range(100))
+    assert report.failed == "RuntimeError: listener broke"
+    assert report.exit_code == 1
+
+
+def test_a_disk_that_is_full_for_a_while_makes_the_socket_wait(store, monkeypatch):
+    real, broken = PartFile.append, {"from": 0.0, "to": 0.0}
+
+    def append(self, line):
+        now = time.monotonic()
+        if broken["from"] < now < broken["to"]:
+            raise OSError(28, "No space left on device")
+        real(self, line)
+
+    monkeypatch.setattr(PartFile, "append", append)
+    broken |= {"from": time.monotonic() + 0.6, "to": time.monotonic() + 1.4}
+    one_capture(store, stream_of(2_000, pause=0.03), 3.0)
+    assert trade_ids(kept(store)) == list(range(2_000))
+
+
+def test_a_disk_that_stays_full_ends_the_capture_with_the_count(store, monkeypatch):
+    from tidelake.jobs import capture_lane
+
+    def append(self, line):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(capture_lane, "STUCK_SECONDS", 0.2)
+    monkeypatch.setattr(PartFile, "append", append)
+    with pytest.raises(StoreError, match=r"lines that were received are lost"):
+        one_capture(store, stream_of(10), 2.0)
+
+
+def test_the_clock_is_asked_and_noted(store):
+    from tests.transport.test_sntp import packet, serve
+
+    port = serve(lambda question: packet(question, 5 * 10**9))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job, "clock_offset", lambda server: clock_offset(server, port=port))
+        report = one_capture(store, stream_of(50), 1.0, capturing=CaptureSettings(ntp="127.0.0.1"))
+    assert report.clock_offset_ms == pytest.approx(5_000, abs=500)
+    (note,) = [json.loads(frame.payload) for frame in kept(store) if frame.kind == "note"]
+    assert (note["clock"], note["server"]) == ("ntp", "127.0.0.1")
+    assert report.links[0].latency_p50_ms == pytest.approx(5_000, abs=1_000)
+
+
+def test_an_unanswered_time_server_leaves_the_offset_unknown(store):
+    report = one_capture(store, stream_of(5), 0.8, capturing=CaptureSettings(ntp="localhost.invalid"))
+    assert report.clock_offset_ms is None
+    (note,) = [json.loads(frame.payload) for frame in kept(store) if frame.kind == "note"]
+    assert note["clock"] == "unknown"
+
+
+def test_no_connection_at_all_fails_and_says_so(store):
+    report = capture(
+        store, {SOURCE: ["BTC-USDT"]}, channels=["trades"], seconds=0.3, settings=Settings(url="http://127.0.0.1:9")
+    )
+    assert report.exit_code == 1
+    assert "no connection was made" in report.summary
+
+
+def test_a_plan_asks_nobody_and_writes_nothing(store):
+    report = capture(store, {SOURCE: ["BTC-USDT", "BTC-USD-PERP"]}, channels=["trades", "quotes"], dry_run=True)
+    assert [(row.symbol, row.channel, row.state, row.reason) for row in report.rows[:2]] == [
+        ("BTC-USDT", "trades", "planned", "btcusdt@trade"),
+        ("BTC-USDT", "quotes", "planned", "btcusdt@bookTicker"),
+    ]
+    assert [row.state for row in report.rows[2:]] == ["refused", "refused"]
+    assert report.links[0].lane == "wss://stream.binance.com:9443/stream"
+    assert lanes(store) == []
+
+
+def test_wrong_words_are_refused_before_anything_begins(store):
+    with pytest.raises(NotInLake, match="no venue"):
+        capture(store, {"nowhere": ["BTC-USD"]}, dry_run=True)
+    with pytest.raises(ConfigError, match="no channel liquidations"):
+        capture(store, {SOURCE: ["BTC-USDT"]}, channels=["liquidations"], dry_run=True)
+    with pytest.raises(ConfigError, match="nothing to capture"):
+        capture(store, {SOURCE: ["BTC-USD-PERP"]}, channels=["trades"], seconds=1)
+
+
+def test_unverified_books_want_one_page_after_each_opening():
+    from tidelake.raw.frame import encode_lines
+    from tidelake.tables.segment_lines import split
+
+    judge = Unverified(["BTC-USDT"], pages=True)
+    assert judge.wanted() == []
+    opened = encode_lines(0, [(10**18, 1, "open", b"")], "wss://x")
+    page = msgspec.json.encode({"n": 0, "recv_ns": 10**18, "mono_ns": 1, "kind": "page", "symbol": "BTC-USDT"}) + b"\n"
+    for _ in range(2):
+        judge.take(split(opened, first_n=0, known_before_ns=0))
+        assert [want.symbol for want in judge.wanted()] == ["BTC-USDT"]
+        judge.take(split(page, first_n=0, known_before_ns=0))
+        assert judge.wanted() == []
