@@ -20,8 +20,10 @@ FILES = {
     CRYPTOFEED / "KRAKEN.ws.50.0": "kraken",
     CRYPTOFEED / "OKX.ws.1.0": "okx",
     CRYPTOFEED / "DERIBIT.ws.1.0": "deribit",
+    CRYPTOFEED / "COINBASE.ws.28.0": "coinbase",
+    CRYPTOFEED / "BYBIT.ws.25.0": "bybit",
+    CRYPTOFEED / "BYBIT.ws.26.0": "bybit",
 }
-MARKETS = {"spot": "binance-spot", "usdm": "binance-usdm", "cm": "binance-coinm"}
 
 
 @cache

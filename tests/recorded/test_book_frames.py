@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -12,9 +13,10 @@ from typing import Any
 import pytest
 
 from tests.books.segments import as_segment, recorded
-from tests.recorded.independent_reader import CRYPTOFEED, HFTBACKTEST
+from tests.recorded.independent_reader import CRYPTOFEED, DATA, HFTBACKTEST
 from tidelake.books.frames import read_book_frames
-from tidelake.books.messages import KINDS, PAGE, QUOTE, BookFrames
+from tidelake.books.messages import KINDS, PAGE, QUOTE, BookFrames, BookStream
+from tidelake.raw.frame import Frame, encode_line
 
 LINE = re.compile(r"(?:(\S+) -> )?[0-9.]+:? (?=[\[{])")
 Counted = Counter[
@@ -60,6 +62,22 @@ def deribit(_: str, frame: Any) -> Iterator[tuple[str, str, int]]:
         yield book["instrument_name"], kind, len(book["bids"] + book["asks"])
 
 
+def coinbase(_: str, frame: Any) -> Iterator[tuple[str, str, int]]:
+    if frame["type"] == "snapshot":
+        yield frame["product_id"], "snapshot", len(frame["bids"] + frame["asks"])
+    elif frame["type"] == "l2update":
+        yield frame["product_id"], "update", len(frame["changes"])
+
+
+def bybit(_: str, frame: Any) -> Iterator[tuple[str, str, int]]:
+    if frame.get("topic", "").startswith("orderBookL2_25."):
+        symbol, book = frame["topic"].partition(".")[2], frame["data"]
+        if frame["type"] == "snapshot":
+            yield symbol, "snapshot", len(book if isinstance(book, list) else book["order_book"])
+        else:
+            yield symbol, "update", len(book["delete"] + book["update"] + book["insert"])
+
+
 FILES: dict[str, tuple[str, Callable[[str, Any], Iterator[tuple[str, str, int]]]]] = {
     "BINANCE.ws.1.0": ("binance-spot", binance),
     "BINANCE.http.0.0": ("binance-spot", binance),
@@ -68,6 +86,9 @@ FILES: dict[str, tuple[str, Callable[[str, Any], Iterator[tuple[str, str, int]]]
     "KRAKEN.ws.50.0": ("kraken", kraken),
     "OKX.ws.1.0": ("okx", okx),
     "DERIBIT.ws.1.0": ("deribit", deribit),
+    "COINBASE.ws.28.0": ("coinbase", coinbase),
+    "BYBIT.ws.25.0": ("bybit", bybit),
+    "BYBIT.ws.26.0": ("bybit", bybit),
 }
 
 
@@ -122,6 +143,24 @@ def spelled(mantissa: int, exponent: int) -> str:
     """The number as the venue writes it, every digit behind the point."""
     digits = str(mantissa).rjust(1 - exponent, "0")
     return f"{digits[:exponent]}.{digits[exponent:]}" if exponent else digits
+
+
+def test_every_message_of_a_bybit_v5_file_is_read_with_its_levels():
+    path = DATA / "captures" / "bybit-v5" / "xrpusdt-ob500.data.zip"
+    if not path.exists():
+        pytest.skip("needs the recorded data in ../shared/data/captures")
+    with zipfile.ZipFile(path) as archive:
+        payloads = archive.read(archive.namelist()[0]).splitlines()
+    frames = (Frame(n, 1_733_011_200_000_000_000, 0, "frame", payload) for n, payload in enumerate(payloads))
+    found = read_book_frames("bybit", as_segment(b"".join(map(encode_line, frames))), {})
+    books = [json.loads(payload) for payload in payloads]
+    assert found.streams == [BookStream("XRP-USDT-PERP", "orderbook.500")]
+    assert found.kind.tolist() == [1] + [0] * 49
+    assert found.last_id.tolist() == [book["data"]["u"] for book in books]
+    assert (found.event_ns // 10**6).tolist() == [book["ts"] for book in books]
+    assert (found.level_from[1:] - found.level_from[:-1]).tolist() == [
+        len(book["data"]["b"] + book["data"]["a"]) for book in books
+    ]
 
 
 @pytest.mark.parametrize("path", sorted(HFTBACKTEST.glob("*/*.gz")), ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -122,7 +122,7 @@ def _from_slow(found: Sequence[Message], streams: Streams) -> _Messages:
         "kind": [m.kind for m in kept],
         "event_ns": [0 if m.reason else m.event_ns for m in kept],
     }
-    columns |= {COLUMNS[n]: [NONE if m.reason else m.numbers.get(n, NONE) for m in kept] for n in NUMBERS}
+    columns |= {COLUMNS[n]: [m.numbers.get(n, NONE) for m in kept] for n in NUMBERS}
     levels = [[] if m.reason else m.levels for m in kept]
     flat = [level for one in levels for level in one]
     columns = {name: _typed(name, columns[name]) for name in PER_MESSAGE}

@@ -16,7 +16,7 @@ class NoCanonicalName(ValueError):
     """The message names a product for which the venue's file has no rule: it belongs to no book of ours."""
 
 
-class NoName(ValueError):
+class NoName(Exception):
     """Nothing says which book the message belongs to."""
 
 
@@ -43,6 +43,12 @@ class Streams:
         return next(iter(seen), "") if len(seen) < 2 else SEVERAL
 
 
+def _in_lane(lane_symbol: str | None) -> BookStream:
+    if not lane_symbol or lane_symbol == SEVERAL:
+        raise NoName("neither the page nor its request names a symbol, and the lane does not hold one symbol alone")
+    return BookStream(lane_symbol, "")
+
+
 def stream_of(
     venue: Venue, form: BookFormat, named: Named, frame_symbol: str, lane_symbol: str | None
 ) -> BookStream | None:
@@ -64,13 +70,11 @@ def stream_of(
             return BookStream(frame_symbol, "")
         query = parse_qs(urlsplit(named.request.removeprefix("GET ")).query)
         symbol = query.get(form.request_symbol, [named.symbol])[0]
-        if not symbol and lane_symbol and lane_symbol != SEVERAL:
-            return BookStream(lane_symbol, "")
-        if not symbol:
-            raise NoName("neither the page nor its request names a symbol, and the lane does not hold one symbol alone")
         named = Named(symbol, named.channel, named.request, named.context)
     try:
         book = form.name(named)
+        if form.kind == "page" and book is not None and not book.symbol:
+            return _in_lane(lane_symbol)
         return None if book is None else BookStream(venue.canonical(book.symbol), book.channel, book.depth)
     except ValueError as exc:
         raise NoCanonicalName(str(exc)) from exc

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from tidelake.books.layouts import NUMBERS, bare, below, day_ns, is_per_row
 from tidelake.books.messages import ASK, BID, KINDS, OPEN, REFUSED, BookStream
-from tidelake.books.naming import NoCanonicalName, Streams, stream_of
+from tidelake.books.naming import NoCanonicalName, NoName, Streams, stream_of
 from tidelake.raw.frame import Frame
 from tidelake.tables import values
 from tidelake.tables.rows import matches, parse_payload, value_at
@@ -273,7 +273,7 @@ class SlowReader:
         found = False
         for item, row in enumerate(listed if isinstance(listed, list) else ()):
             for message in self._message(by_row, frame, _Place(payload, row, layout.rows), line, item, noted):
-                found = True
+                found |= message.lost or not message.reason  # a product without a name leaves the connection's number
                 yield message
         if not found:
             yield from self._message(by_frame, frame, _Place(payload, None, layout.rows), line, 0, noted)
@@ -295,8 +295,10 @@ class SlowReader:
                 _read(form, place, message)
             except NoCanonicalName as exc:
                 yield Message(line, item, REFUSED, reason=str(exc))
-            except DAMAGE as exc:
-                yield _lost(line, item, str(exc), frame, form, message.stream)
+            except (*DAMAGE, NoName) as exc:
+                lost = _lost(line, item, str(exc), frame, form, message.stream)
+                lost.numbers = {"conn_seq": message.numbers["conn_seq"]} if "conn_seq" in message.numbers else {}
+                yield lost
             else:
                 yield message
             return

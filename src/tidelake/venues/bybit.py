@@ -25,7 +25,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msgspec
 
 from tidelake.raw.frame import Frame
-from tidelake.venues import symbols
+from tidelake.venues import bybit_books, symbols
 from tidelake.venues.payloads import as_object, decode, each, exact, finished, interval_of, ms, request_query
 from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
 
@@ -302,4 +302,5 @@ VENUE = Venue(
     tokens={"trades_legacy": b'"trade.', "trades_v5": b'"publicTrade.'},
     recording_names=("BYBIT",),
     refusal=refusal,
+    books=bybit_books.BOOKS,
 )

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from tidelake.raw.frame import Frame
-from tidelake.venues import symbols
+from tidelake.venues import coinbase_books, symbols
 from tidelake.venues.payloads import (
     INTERVAL_SECONDS,
     decode,
@@ -125,4 +125,5 @@ VENUE = Venue(
     instruments=(Request("/products"),),
     flatten={"instruments": instruments, "candles": candles},
     recording_names=("COINBASE",),
+    books=coinbase_books.EXCHANGE,
 )
