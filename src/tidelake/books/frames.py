@@ -3,7 +3,7 @@
 import logging
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -216,7 +216,10 @@ def _finished(messages: _Messages, streams: Streams, refused: list[Rejected]) ->
     """The frames with the streams that have messages, by symbol and channel."""
     number = messages.columns["stream"]
     by_number = list(streams.numbers)
-    used = sorted(np.unique(number[number >= 0]).tolist(), key=lambda n: astuple(by_number[n]))
+    used = sorted(
+        np.unique(number[number >= 0]).tolist(),
+        key=lambda n: (by_number[n].symbol, by_number[n].channel, by_number[n].depth),
+    )
     places = np.full(len(by_number) + 1, -1, np.int32)
     places[used] = np.arange(len(used))
     columns = messages.columns | {"stream": places[number]}

@@ -1,7 +1,8 @@
 """Which book a message belongs to, by what it, its request and earlier frames of its lane say."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import parse_qs, urlsplit
 
 from tidelake.books.messages import BookStream
@@ -43,6 +44,11 @@ class Streams:
         return next(iter(seen), "") if len(seen) < 2 else SEVERAL
 
 
+@lru_cache(maxsize=1 << 16)
+def _canonical(rule: Callable[[str], str], name: str) -> str:
+    return rule(name)
+
+
 def _in_lane(lane_symbol: str | None) -> BookStream:
     if not lane_symbol or lane_symbol == SEVERAL:
         raise NoName("neither the page nor its request names a symbol, and the lane does not hold one symbol alone")
@@ -75,6 +81,6 @@ def stream_of(
         book = form.name(named)
         if form.kind == "page" and book is not None and not book.symbol:
             return _in_lane(lane_symbol)
-        return None if book is None else BookStream(venue.canonical(book.symbol), book.channel, book.depth)
+        return None if book is None else BookStream(_canonical(venue.canonical, book.symbol), book.channel, book.depth)
     except ValueError as exc:
         raise NoCanonicalName(str(exc)) from exc

@@ -126,6 +126,7 @@ def find_tokens(
     row_types,
     row_line,
     odd,
+    listless,
 ):
     """Fill in where the wanted values stand.
 
@@ -138,11 +139,12 @@ def find_tokens(
         row_tokens, row_types: The same for values that stand once per row, [fields, rows, ..].
         row_line: int64[rows], written: the line of each row.
         odd: bool[n], written: True where a slower reader must look: a wanted key stands twice or is escaped, or
-            there is no list at `rows_node`.
+            there are two lists at `rows_node`.
+        listless: bool[n], written: True where there is no list at `rows_node`.
 
     Returns:
         Number of rows found; where it is above `row_line`'s length, nothing past that length was written: call again
-        with more room and clean `line_types` and `odd`.
+        with more room and clean `line_types`, `odd` and `listless`.
 
     Trusts: each line is valid JSON, nested at most 16 deep along wanted keys. Stays inside a line whatever it holds.
     Cost: one look at each byte. Oracle: `tables.rows`, see tests/property.
@@ -222,6 +224,7 @@ def find_tokens(
                 nodes[depth], in_list[depth] = child, False
             else:
                 _, _, _, at = _token(text, at, end)
-        if rows_node >= 0 and lists != 1:
-            odd[line] = True
+        if rows_node >= 0:
+            odd[line] |= lists > 1
+            listless[line] = lists == 0
     return rows

@@ -124,7 +124,7 @@ def in_validity(mapping: Mapping, recv_ns: Indices) -> Mask:
 def _fitting(mapping: Mapping, found: FoundTokens) -> tuple[Mask, Mask]:
     """Lines that the mapping fits, and lines where only the slow reading can tell."""
     spec = mapping.spec
-    unsure = found.odd.copy()
+    unsure = found.odd | found.listless
     fits = found.of_lines("kind").is_one_of([spec.kind])
     if spec.request:
         requests = found.of_lines("request")

@@ -88,6 +88,7 @@ class FoundTokens:
         line_places, line_types: Per field and line, as in `Tokens`; row_places, row_types: per field and row.
         row_line: int64[rows], place of each row's line among the lines that were searched.
         odd: bool[lines], lines that a slower reader must look at.
+        listless: bool[lines], lines without a list where the rows should be.
     """
 
     tree: FieldTree
@@ -98,6 +99,7 @@ class FoundTokens:
     row_types: NDArray[np.uint8]
     row_line: Indices
     odd: Mask
+    listless: Mask
 
     def of_lines(self, path: str) -> Tokens:
         """The values at a full path, one per line."""
@@ -131,6 +133,7 @@ def find(tree: FieldTree, lines: SegmentLines, chosen: Indices) -> FoundTokens:
             np.zeros((fields, room), dtype=np.uint8),
             np.arange(room or count, dtype=np.int64),
             np.zeros(count, dtype=np.bool_),
+            np.zeros(count, dtype=np.bool_),
         )
         rows = find_tokens(
             text,
@@ -147,11 +150,14 @@ def find(tree: FieldTree, lines: SegmentLines, chosen: Indices) -> FoundTokens:
             found.row_types,
             found.row_line,
             found.odd,
+            found.listless,
         )
         if not tree.rows:
             return found
         if rows <= room:
             places, types = found.row_places[:, :rows], found.row_types[:, :rows]
             line_fields = found.line_places, found.line_types
-            return FoundTokens(tree, text, *line_fields, places, types, found.row_line[:rows], found.odd)
+            return FoundTokens(
+                tree, text, *line_fields, places, types, found.row_line[:rows], found.odd, found.listless
+            )
         room = rows
