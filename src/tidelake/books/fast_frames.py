@@ -27,6 +27,7 @@ from tidelake.venues.book_format import BookFormat, BookLayout, Named
 from tidelake.venues.spec import Context, Venue
 
 MOST_US = ((1 << 63) - 1) // 1_000
+LINE_END = b"}\n"  # what follows a payload
 GROUPS = 64  # room for names at first
 NO_MESSAGE, LEAVE = -3, -2  # what a name may say instead of a stream: not one of ours; the slow reading must look
 WHOLE_CONNECTION = -1
@@ -91,16 +92,14 @@ def _elements(layout: Compiled, payloads: Tokens, odd: Mask) -> dict[str, Tokens
     return found | {word: Tokens(payloads.text, last_places[i], last_types[i]) for i, word in enumerate(LISTED)}
 
 
-def _locate(layout: Compiled, lines: SegmentLines, chosen: Indices) -> _Located:
-    found = find(layout.tree, lines, chosen)
+def _locate(layout: Compiled, lines: SegmentLines, payloads: Indices, chosen: Indices) -> _Located:
+    found = find(layout.tree, lines, chosen, payloads[chosen] if layout.layout.listed else None)
     odd = found.odd
     listed: dict[str, Tokens] = {}
     row_line = found.row_line
     if layout.layout.listed:
-        payloads = found.of_lines(PAYLOAD)
-        lists = (payloads.types == NESTED) & (found.text[payloads.places[:, 0] % len(found.text)] == ord("["))
-        payloads.places[~lists] = 0
-        listed = _elements(layout, payloads, odd)
+        places = np.stack([payloads[chosen], lines.offsets[chosen + 1] - len(LINE_END)], axis=1)
+        listed = _elements(layout, Tokens(found.text, places, np.full(len(chosen), NESTED, np.uint8)), odd)
     return _Located(layout.layout, found.text, chosen, row_line, odd, found.of_lines, found.of_rows, listed)
 
 
@@ -164,12 +163,14 @@ class FastReader:
     Attributes:
         venue: Whose they are.
         lines: The segment.
+        payloads: Where the payload of each line starts.
         streams: Streams named so far, and which lines name them.
         contexts: What earlier frames said: from the line on (first of each pair) it is the second of the pair.
     """
 
     venue: Venue
     lines: SegmentLines
+    payloads: Indices
     streams: Streams
     contexts: list[tuple[int, Context]]
 
@@ -178,7 +179,7 @@ class FastReader:
         ready, found = compiled(layout), Found()
         if not len(chosen):
             return found
-        located = _locate(ready, self.lines, chosen)
+        located = _locate(ready, self.lines, self.payloads, chosen)
         recv_ns = self.lines.recv_ns[chosen]
         found.left.append(chosen[located.odd])
         free_rows, free_lines = np.ones(len(located.row_line), np.bool_), np.ones(len(chosen), np.bool_)

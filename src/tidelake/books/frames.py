@@ -160,11 +160,9 @@ def _contexts(feed: BookFeed, lines: SegmentLines, context: Context) -> list[tup
     return contexts
 
 
-def _read_fast(
-    reader: FastReader, feed: BookFeed, payloads: Indices
-) -> tuple[list[tuple[BookLayout, Found]], list[Indices]]:
-    """What the fast reading finds in each layout, and the lines that the slow one must read; payloads: their starts."""
-    text = np.frombuffer(reader.lines.plain, np.uint8)
+def _read_fast(reader: FastReader, feed: BookFeed) -> tuple[list[tuple[BookLayout, Found]], list[Indices]]:
+    """What the fast reading finds in each layout, and the lines that the slow one must read."""
+    text, payloads = np.frombuffer(reader.lines.plain, np.uint8), reader.payloads
     is_list = (text[payloads] == ord("[")) & (payloads >= 0) if len(text) else np.zeros(0, np.bool_)
     found = [
         (layout, reader.read(layout, np.flatnonzero(is_list if layout.listed else (payloads >= 0) & ~is_list)))
@@ -246,7 +244,7 @@ def read_book_frames(source: str, lines: SegmentLines, context: Context) -> Book
     contexts = _contexts(feed, lines, context)
     payloads = np.empty(len(lines.recv_ns), np.int64)
     find_payloads(np.frombuffer(lines.plain, np.uint8), lines.offsets, payloads)
-    found, unread = _read_fast(FastReader(venue, lines, streams, contexts), feed, payloads)
+    found, unread = _read_fast(FastReader(venue, lines, payloads, streams, contexts), feed)
     parts: list[_Messages] = []
     for layout, one in found:
         if one.parts:

@@ -125,6 +125,6 @@ def compiled(layout: BookLayout) -> Compiled:
     """The layout's fields and shapes as arrays."""
     wanted = dict.fromkeys(path for form in layout.formats for path in paths(form))
     keys = tuple(path.removeprefix("*.") for path in wanted if path not in LISTED) if layout.listed else ()
-    full = [PAYLOAD] if layout.listed else [f"{PAYLOAD}.{path}" for path in wanted]
+    full = [] if layout.listed else [f"{PAYLOAD}.{path}" for path in wanted]
     rows = f"{PAYLOAD}.{layout.rows}" if layout.rows else ""
     return Compiled(layout, tree_of([*FRAME_PATHS, *full], rows), _shapes(layout.formats), keys)

@@ -117,11 +117,12 @@ class FoundTokens:
         return Tokens(self.text, places[slot], types[slot])
 
 
-def find(tree: FieldTree, lines: SegmentLines, chosen: Indices) -> FoundTokens:
-    """Search the chosen lines for the fields of a tree."""
+def find(tree: FieldTree, lines: SegmentLines, chosen: Indices, ends: Indices | None = None) -> FoundTokens:
+    """Search the chosen lines for the fields of a tree, each up to its end or to the place in `ends`."""
     text = np.frombuffer(lines.plain, dtype=np.uint8)
     count, fields = len(chosen), len(tree.slots)
-    starts, ends = lines.offsets[chosen], lines.offsets[chosen + 1]
+    starts = lines.offsets[chosen]
+    ends = lines.offsets[chosen + 1] if ends is None else ends
     room = count * ROOM if tree.rows else 0
     while True:
         found = FoundTokens(

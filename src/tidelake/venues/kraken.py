@@ -263,7 +263,7 @@ BOOKS = BookFeed(
         BookLayout((_v2("update"), _v2("snapshot")), rows="data"),
     ),
     note=note_depth,
-    note_token=b'"method"',
+    note_token=b'"method',
 )
 
 VENUE = Venue(
