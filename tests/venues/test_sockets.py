@@ -7,7 +7,11 @@ import pytest
 from tidelake.venues.registry import venue, venues
 from tidelake.venues.spec import Answer
 
-SYMBOLS = {"binance-spot": ["BTC-USDT", "ETH-BTC"]}
+SYMBOLS = {
+    "binance-spot": ["BTC-USDT", "ETH-BTC"],
+    "binance-usdm": ["BTC-USDT-PERP", "ETH-USDC-PERP"],
+    "binance-coinm": ["BTC-USD-PERP", "ETH-USD-20260925"],
+}
 SOURCES = sorted(source for source, found in venues().items() if found.sockets)
 NAMES = ["trades", "book", "quotes", "candles", "funding", "open_interest", "liquidations"]
 
@@ -48,3 +52,19 @@ def test_binance_names_streams_and_reads_answers_by_their_number():
     refused = sockets.answer(b'{"error":{"code":2,"msg":"Invalid request"},"id":7}')
     assert refused == Answer("refused", request=7, reason="2 Invalid request")
     assert sockets.answer(b'{"stream":"btcusdt@trade","data":{"e":"trade","id":4}}') is None
+
+
+def test_binance_futures_streams_come_from_the_address_that_has_them():
+    public, market = venue("binance-usdm").sockets
+    assert public.url == "wss://fstream.binance.com/public/stream"
+    assert market.url == "wss://fstream.binance.com/market/stream"
+    assert [name for make in public.channels.values() for name in make("BTCUSDT")] == [
+        "btcusdt@trade", "btcusdt@depth@100ms", "btcusdt@bookTicker",
+    ]  # fmt: skip
+    assert [name for make in market.channels.values() for name in make("BTCUSDT")] == [
+        "btcusdt@kline_1m", "btcusdt@markPrice@1s", "btcusdt@forceOrder",
+    ]  # fmt: skip
+    (coinm,) = venue("binance-coinm").sockets
+    assert coinm.channels["funding"]("BTCUSD_PERP") == ("btcusd_perp@markPrice@1s",)
+    assert coinm.book_page is not None
+    assert coinm.book_page("BTCUSD_PERP").path == "/dapi/v1/depth?symbol=BTCUSD_PERP&limit=1000"

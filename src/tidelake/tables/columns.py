@@ -92,6 +92,12 @@ def _times(unit: str, tokens: Tokens) -> tuple[Indices, Mask]:
     return (counts // 1_000 if unit == "ns" else counts), good
 
 
+def _is_zero(values: pa.Array) -> Mask:
+    same = pc.fill_null(pc.equal(values, pa.scalar(0, values.type)), False)
+    zero: Mask = same.to_numpy(zero_copy_only=False)
+    return zero
+
+
 def _convert(rule: FieldRule, tokens: Tokens, venue: Venue) -> Column:
     match rule.as_:
         case "text":
@@ -154,6 +160,8 @@ def _facts(
         tokens = found.of_rows("symbol" if rule.frame else full_path(mapping, rule.path))
         columns[name], read = _convert(rule, tokens, venue)
         absent = tokens.is_absent()
+        if rule.zero == "missing":
+            absent |= _is_zero(columns[name])
         good &= (read & ~absent) if name in table.required else (read | absent)
         if name not in table.required and absent.any():
             columns[name] = pc.if_else(pa.array(absent), pa.scalar(None, columns[name].type), columns[name])

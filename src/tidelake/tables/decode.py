@@ -248,11 +248,11 @@ def _runs(ordered: NDArray[np.int32]) -> int:
     return int(np.count_nonzero(np.diff(ordered))) + bool(len(ordered))
 
 
-def _unwrap(table: Table, lines: SegmentLines) -> tuple[NDArray[np.int64], list[Rejected]]:
+def _unwrap(table: Table, venue: Venue, lines: SegmentLines) -> tuple[NDArray[np.int64], list[Rejected]]:
     """Lines whose payload stands in base64: those that are JSON after all, and a rejection of those that are none.
 
-    No mapping can fit the latter. The former show no token and no field where the fast reading looks for them: JSON
-    over several lines, or with white space around it.
+    No mapping can fit the latter; what only speaks to the connection is neither. The former show no token and no field
+    where the fast reading looks for them: JSON over several lines, or with white space around it.
     """
     wrapped: list[int] = []
     rejected = []
@@ -263,6 +263,8 @@ def _unwrap(table: Table, lines: SegmentLines) -> tuple[NDArray[np.int64], list[
         try:
             parse_payload(frame.payload)
         except ValueError as exc:
+            if any(sockets.answer(frame.payload) for sockets in venue.sockets):  # a venue's own "pong"
+                continue
             rejected.append(refuse(table, line, 0, f"not JSON: {exc}"))
         wrapped.append(line)
     bad = [r.line for r in rejected]
@@ -298,7 +300,7 @@ def decode(
     venue = find_venue(source)
     wanted = [m for m in mappings or load_mappings() if m.source == source and m.spec.table == table.name]
     asked = bool(wanted) or venue.note_context is not None
-    wrapped, rejected = _unwrap(table, lines) if asked else (np.empty(0, dtype=np.int64), [])
+    wrapped, rejected = _unwrap(table, venue, lines) if asked else (np.empty(0, dtype=np.int64), [])
     rejected = rejected if wanted else []
     noting = _noting(venue, lines, wrapped)
     torn = np.array([r.line for r in rejected], dtype=np.int64)

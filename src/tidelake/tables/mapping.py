@@ -32,6 +32,7 @@ class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
         nth: True for trade_id where the venue gives no id: made of time, price, size, side and a count of equal ones.
         digest: True for an id where the venue gives none and equal messages say nothing new: event time in us, a dash,
             and the first 16 hex digits of the payload's SHA-256; from its second row on, a dot and the row's place.
+        zero: "missing" where the venue writes 0 for what it has not (an empty side, no next time): the column is null.
     """
 
     path: str = ""
@@ -40,6 +41,7 @@ class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     frame: Literal["", "symbol", "recv_ns"] = ""
     nth: bool = False
     digest: bool = False
+    zero: Literal["", "missing"] = ""
 
     @property
     def made(self) -> bool:

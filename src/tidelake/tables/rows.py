@@ -165,9 +165,14 @@ def _column(
             raise ValueError(f"{name}: nothing at {path!r}")
         return None
     try:
-        return _read(rule, raw, venue)
+        value = _read(rule, raw, venue)
     except (ValueError, ArithmeticError) as exc:
         raise ValueError(f"{name}: {exc}") from exc
+    if rule.zero == "missing" and value == 0:
+        if name in table.required:
+            raise ValueError(f"{name}: 0 at {path!r} stands for none")
+        return None
+    return value
 
 
 def read_item(mapping: Mapping, table: Table, venue: Venue, frame: Frame, payload: object, item: object) -> Row:

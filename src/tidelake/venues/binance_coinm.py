@@ -4,8 +4,12 @@ Source:  https://developers.binance.com/docs/derivatives/coin-margined-futures/m
          https://developers.binance.com/docs/derivatives/coin-margined-futures/websocket-market-streams
 Quirks:  Sizes are contracts: 100 USD each for BTC, 10 USD for the others (`contractSize`). `m` true is a taker
          that sold.
+         A bar's `v` counts contracts and its `q` the base asset: `volume` is the former. All streams have one address
+         (that of USD-M was split in 2026, this one was not). Dated contracts say no funding rate, and the time 0.
+         `forceOrder` tells the largest order of each second at most. Open interest is not streamed.
          `BTCUSD_PERP` is the perpetual, `BTCUSD_210924` the dated one.
-Limits:  weight 2,400 a minute for each address.
+Limits:  weight 2,400 a minute for each address. Socket: 10 messages a second and 1,024 streams on one connection, 24
+         hours; new connections as on spot, which the futures pages do not state.
 Samples: captures/hftbacktest-2024-08/cm
 """
 
@@ -14,8 +18,8 @@ from typing import Any
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import binance_books, symbols
-from tidelake.venues.binance_spot import grid, refusal
-from tidelake.venues.binance_usdm import STATUS
+from tidelake.venues.binance_spot import grid, refusal, stream
+from tidelake.venues.binance_usdm import STATUS, futures_sockets
 from tidelake.venues.payloads import decode, each
 from tidelake.venues.spec import Context, Rate, Record, Request, Unreadable, Venue
 
@@ -61,6 +65,25 @@ def instruments(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     return each(decode(frame.payload)["symbols"], _instrument)
 
 
+def book_page(symbol: str) -> Request:
+    """1,000 levels of each side, the most there are."""
+    return Request(f"/dapi/v1/depth?symbol={symbol}&limit=1000", weight=20)
+
+
+SOCKETS = futures_sockets(
+    url="wss://dstream.binance.com/stream",
+    channels={
+        "trades": stream("trade"),
+        "book": stream("depth@100ms"),
+        "quotes": stream("bookTicker"),
+        "candles": stream("kline_1m"),
+        "funding": stream("markPrice@1s"),
+        "liquidations": stream("forceOrder"),
+    },
+    always=("btcusd_perp@markPrice",),  # liquidations may stay away for hours: this shows that the connection lives
+    book_page=book_page,
+)
+
 VENUE = Venue(
     source="binance-coinm",
     rest_url="https://dapi.binance.com",
@@ -73,4 +96,5 @@ VENUE = Venue(
     recording_names=("BINANCE_DELIVERY",),
     refusal=refusal,
     books=binance_books.feed(futures=True),
+    sockets=(SOCKETS,),
 )

@@ -8,6 +8,7 @@ Quirks:  `m` and `isBuyerMaker` say that the resting order bought: true is a tak
          Trade ids count by one for each symbol. `historicalTrades` answers from an id upwards and needs no key any
          more (it did until about 2023); a key in BINANCE_API_KEY is sent all the same. There is no paging of single
          trades by time: the first trade of a period is found by asking for ids between.
+         `bookTicker` has no time, so our receipt stands for it, and no `e`: its combined form alone is read.
          Symbols have no mark between base and quote.
          On the socket an unknown symbol is not refused: its streams stay silent. A message that cannot be read is.
 Limits:  weight 6,000 a minute for each address (1,200 before 2023-08); trades and historicalTrades weigh 25, klines 2.

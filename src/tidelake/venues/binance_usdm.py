@@ -2,21 +2,30 @@
 
 Source:  https://developers.binance.com/docs/derivatives/usds-margined-futures/market-data/rest-api/Exchange-Information
          https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams
+         .. /websocket-market-streams/Important-WebSocket-Change-Notice (addresses by kind of stream, 2026-03-06)
 Quirks:  Sizes are in the base asset. `m` true is a taker that sold. `trade` frames (not in the documentation, but
          served) count by one; `X` says MARKET, or INSURANCE_FUND and ADL, which are trades as well.
+         Since 2026-04-23 order books and book tickers come from /public alone, klines, mark prices and liquidations from
+         /market alone; the other address confirms a subscription and stays silent. Of `trade` the notice does not
+         speak: reports of 2026 (BYTEX-TRADE/bytex issue 7, binance-futures-connector-python issue 261) saw it on /public.
+         `markPrice` tells the rate of the coming settlement but not its period; dated contracts have the time 0.
+         `forceOrder` tells the largest order of each second at most. Open interest is not streamed.
          `BTCUSDT` is the perpetual, `BTCUSDT_210924` the dated one. A perpetual's delivery date is 2100-12-25: none.
-Limits:  weight 2,400 a minute for each address.
+Limits:  weight 2,400 a minute for each address. Socket: 10 messages a second and 1,024 streams on one connection, 24
+         hours; new connections as on spot, which the futures pages do not state.
 Samples: captures/cryptofeed/BINANCE_FUTURES.* (2021-07), captures/hftbacktest-2024-08/usdm
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import binance_books, symbols
-from tidelake.venues.binance_spot import grid, refusal
+from tidelake.venues.binance_spot import grid, refusal, said, socket_answer, stream
 from tidelake.venues.payloads import decode, each
-from tidelake.venues.spec import Context, Rate, Record, Request, Unreadable, Venue
+from tidelake.venues.spec import Context, Rate, Record, Request, Sockets, Unreadable, Venue
 
 QUOTES = ("USDT", "USDC", "BUSD", "FDUSD", "USD1", "BTC", "ETH", "U")
 NEVER_MS = 4_133_404_800_000  # what a perpetual gives as its delivery date
@@ -65,6 +74,39 @@ def instruments(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     return each(decode(frame.payload)["symbols"], _instrument)
 
 
+def book_page(symbol: str) -> Request:
+    """1,000 levels of each side, the most there are."""
+    return Request(f"/fapi/v1/depth?symbol={symbol}&limit=1000", weight=20)
+
+
+futures_sockets = partial(
+    Sockets,
+    subscribe=said("SUBSCRIBE"),
+    unsubscribe=said("UNSUBSCRIBE"),
+    answer=socket_answer,
+    answer_tokens=(b'"id":', b'"error"'),
+    names_per_message=200,  # our choice: the documentation states no limit
+    rate=Rate(weight=10, seconds=1.0),
+    streams_per_connection=1_024,
+    connects=Rate(weight=300, seconds=300.0),
+    silence_seconds=60.0,
+    renew_after=timedelta(hours=24),
+)
+PUBLIC = futures_sockets(
+    url="wss://fstream.binance.com/public/stream",
+    channels={"trades": stream("trade"), "book": stream("depth@100ms"), "quotes": stream("bookTicker")},
+    book_page=book_page,
+)
+MARKET = futures_sockets(
+    url="wss://fstream.binance.com/market/stream",
+    channels={
+        "candles": stream("kline_1m"),
+        "funding": stream("markPrice@1s"),
+        "liquidations": stream("forceOrder"),
+    },
+    always=("btcusdt@markPrice",),  # liquidations may stay away for hours: this shows that the connection lives
+)
+
 VENUE = Venue(
     source="binance-usdm",
     rest_url="https://fapi.binance.com",
@@ -77,4 +119,5 @@ VENUE = Venue(
     recording_names=("BINANCE_FUTURES",),
     refusal=refusal,
     books=binance_books.feed(futures=True),
+    sockets=(PUBLIC, MARKET),
 )
