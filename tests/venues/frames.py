@@ -127,4 +127,71 @@ BINANCE.append(
     )
 )
 
-EXAMPLES = [*BINANCE]
+COINBASE = [
+    Example(
+        "coinbase",
+        "ticker",
+        '{"type":"ticker","sequence":37475248783,"product_id":"ETH-USD","price":"1285.22","open_24h":"1310.79",'
+        '"best_bid":"1285.04","best_bid_size":"0.46688654","best_ask":"1285.27","best_ask_size":"1.56637040",'
+        '"side":"buy","time":"2026-09-21T14:13:20.250000Z","trade_id":370843401,"last_size":"11.4396987"}',
+        [
+            QUOTE
+            | {
+                "symbol": "ETH-USD",
+                "channel": "ticker",
+                "quote_id": "37475248783",
+                "update_id": None,
+                "bid_price": "1285.04",
+                "bid_size": "0.46688654",
+                "ask_price": "1285.27",
+                "ask_size": "1.5663704",
+                "size_unit": "base",
+            }
+        ],
+    ),
+    Example(
+        "coinbase-advanced",
+        "market-trades",
+        '{"channel":"market_trades","client_id":"","timestamp":"2026-09-21T14:13:20.3Z","sequence_num":4,"events":[{"type":'
+        '"update","trades":[{"trade_id":"12345","product_id":"ETH-USD","price":"1260.01","size":"0.3","side":"BUY",'
+        '"time":"2026-09-21T14:13:20.250Z"},{"trade_id":"12344","product_id":"ETH-USD","price":"1260.02","size":"2","side":'
+        '"SELL","time":"2026-09-21T14:13:20.250Z"}]}]}',
+        [
+            {"symbol": "ETH-USD", "trade_id": "12345", "trade_seq": 12345, "price": "1260.01", "size": "0.3"}
+            | {"side": "sell", "event_time": EXAMPLE_US, "size_unit": "base", "grain": "trade"},
+            {"trade_id": "12344", "price": "1260.02", "size": "2", "side": "buy"},
+        ],
+    ),
+    Example(
+        "coinbase-advanced",
+        "ticker",
+        '{"channel":"ticker","client_id":"","timestamp":"2026-09-21T14:13:20.25Z","sequence_num":0,"events":[{"type":'
+        '"snapshot","tickers":[{"type":"ticker","product_id":"BTC-USD","price":"21932.98","best_bid":"21931.98",'
+        '"best_bid_quantity":"8000.21","best_ask":"21933.98","best_ask_quantity":"8038.07770938"}]}]}',
+        [
+            QUOTE
+            | {
+                "symbol": "BTC-USD",
+                "channel": "ticker",
+                "update_id": None,
+                "bid_price": "21931.98",
+                "bid_size": "8000.21",
+                "ask_price": "21933.98",
+                "ask_size": "8038.07770938",
+            }
+        ],
+    ),
+    Example(
+        "coinbase-advanced",
+        "candles",
+        '{"channel":"candles","client_id":"","timestamp":"2026-09-21T14:13:20.25Z","sequence_num":0,"events":[{"type":'
+        '"snapshot","candles":[{"start":"1789999800","high":"1867.72","low":"1865.63","open":"1867.38","close":"1866.81",'
+        '"volume":"0.20269406","product_id":"ETH-USD"},{"start":"1789999500","high":"1868","low":"1865","open":"1866",'
+        '"close":"1867.38","volume":"2","product_id":"ETH-USD"}]}]}',
+        [
+            {"symbol": "ETH-USD", "interval": "5m", "origin": "venue", "event_time": 1_789_999_500_000_000}
+            | {"open": "1866", "high": "1868", "low": "1865", "close": "1867.38", "volume": "2", "size_unit": "base"}
+        ],
+    ),
+]
+EXAMPLES = [*BINANCE, *COINBASE]

@@ -5,9 +5,10 @@ Source:  https://developers.binance.com/docs/derivatives/usds-margined-futures/m
          .. /websocket-market-streams/Important-WebSocket-Change-Notice (addresses by kind of stream, 2026-03-06)
 Quirks:  Sizes are in the base asset. `m` true is a taker that sold. `trade` frames (not in the documentation, but
          served) count by one; `X` says MARKET, or INSURANCE_FUND and ADL, which are trades as well.
-         Since 2026-04-23 order books and book tickers come from /public alone, klines, mark prices and liquidations from
-         /market alone; the other address confirms a subscription and stays silent. Of `trade` the notice does not
-         speak: reports of 2026 (BYTEX-TRADE/bytex issue 7, binance-futures-connector-python issue 261) saw it on /public.
+         Since 2026-04-23 order books and book tickers come from /public alone, klines, mark prices and liquidations
+         from /market alone; the other address confirms a subscription and stays silent. Of `trade` the notice does not
+         speak: reports of 2026 (BYTEX-TRADE/bytex issue 7, binance-futures-connector-python issue 261) saw it on
+         /public, while ccxt asks for it on /market.
          `markPrice` tells the rate of the coming settlement but not its period; dated contracts have the time 0.
          `forceOrder` tells the largest order of each second at most. Open interest is not streamed.
          `BTCUSDT` is the perpetual, `BTCUSDT_210924` the dated one. A perpetual's delivery date is 2100-12-25: none.

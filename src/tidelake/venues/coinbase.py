@@ -1,21 +1,31 @@
 """Coinbase Exchange (formerly Coinbase Pro, GDAX), spot.
 
 Source:  https://docs.cdp.coinbase.com/exchange/rest-api/requests (trades, products, candles, rate limits)
-         https://docs.cdp.coinbase.com/exchange/websocket-feed/channels (match, last_match)
+         https://docs.cdp.coinbase.com/exchange/websocket-feed/channels (match, last_match, ticker, level2_batch)
+         https://docs.cdp.coinbase.com/exchange/websocket-feed/rate-limits
 Quirks:  `side` of a trade is the resting order's, in frames and in pages; ours is the taker's, the other one.
          Pages come newest first; `after=X` answers trades older than X. `before=X` answers the newest page, not the
          one that follows X, so only `after` is walked.
          `trade_id` counts every trade of a product by one. A REST page does not name its product.
          `last_match` repeats, on subscription, a trade that may be hours old.
+         `level2` asks for a key, `level2_batch` does not: the same frames, put together every 50 ms. It is confirmed
+         under the name `level2_50`. Books carry no number of any kind.
+         `ticker` comes with every match and its `sequence`; sizes of its quote are missing before 2022. No streamed
+         candles. A message with one unknown product is refused whole, and the reason names the product.
          A candle is [start s, low, high, open, close, volume], newest first; bars without a trade are left out.
          `base_min_size` ended in 2022; since then `min_market_funds` alone bounds an order, so `min_size` is empty.
-Limits:  10 requests a second for each address, public endpoints.
+Limits:  10 requests a second for each address, public endpoints. Socket: 8 connections a second for each address, 100
+         messages a second.
 Samples: captures/cryptofeed/COINBASE.* (2021-04)
 """
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import coinbase_books, symbols
@@ -30,10 +40,24 @@ from tidelake.venues.payloads import (
     request_query,
     whole,
 )
-from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
+from tidelake.venues.spec import (
+    Answer,
+    CandlePages,
+    Context,
+    Rate,
+    Record,
+    Request,
+    Sockets,
+    TradePages,
+    Unreadable,
+    Venue,
+)
+from tidelake.venues.stream_names import by_channel, named
 
 PAGE = 1_000
 CANDLES = 300
+CONFIRMED = {"level2_50": "level2_batch"}  # the name in a confirmation, and the one that was asked for
+UNKNOWN = re.compile(r"(\S+) is not a valid product")
 
 
 def canonical(name: str) -> str:
@@ -113,6 +137,59 @@ def candles(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     return each(decode(frame.payload), partial(_bar, frame, interval))
 
 
+def said(verb: str) -> Callable[[Sequence[str], int], bytes]:
+    """A message to the socket, by verb; requests are not numbered."""
+
+    def message(names: Sequence[str], _: int) -> bytes:
+        channels = [{"name": channel, "product_ids": found} for channel, found in by_channel(names).items()]
+        return json.dumps({"type": verb, "channels": channels}).encode()
+
+    return message
+
+
+class _Channel(msgspec.Struct):
+    name: str
+    product_ids: list[str] = []
+
+
+class _Said(msgspec.Struct):
+    type: str
+    channels: list[_Channel] = []
+    message: str = ""
+    reason: str = ""
+
+
+def socket_answer(payload: bytes) -> Answer | None:
+    """`subscriptions` lists all that is subscribed now; `error` refuses a message."""
+    try:
+        found = msgspec.json.decode(payload, type=_Said)
+    except msgspec.MsgspecError:
+        return None
+    if found.type == "subscriptions":
+        names = [(CONFIRMED.get(c.name, c.name), product) for c in found.channels for product in c.product_ids]
+        return Answer("subscribed", names=tuple(f"{channel}:{product}" for channel, product in names))
+    if found.type != "error":
+        return None
+    unknown = UNKNOWN.search(found.reason)
+    refused = tuple(name for make in CHANNELS.values() for name in make(unknown[1])) if unknown else ()
+    return Answer("refused", names=refused, reason=f"{found.message}: {found.reason}")
+
+
+CHANNELS = {"trades": named("matches"), "book": named("level2_batch"), "quotes": named("ticker")}
+SOCKETS = Sockets(
+    url="wss://ws-feed.exchange.coinbase.com",
+    channels=CHANNELS,
+    subscribe=said("subscribe"),
+    unsubscribe=said("unsubscribe"),
+    answer=socket_answer,
+    answer_tokens=(b'"subscriptions"', b'"error"'),
+    names_per_message=100,  # our choice, as the next but two
+    rate=Rate(weight=100, seconds=1.0),
+    streams_per_connection=300,
+    connects=Rate(weight=8, seconds=1.0),
+    always=("heartbeat:BTC-USD",),
+)
+
 VENUE = Venue(
     source="coinbase",
     rest_url="https://api.exchange.coinbase.com",
@@ -126,4 +203,5 @@ VENUE = Venue(
     flatten={"instruments": instruments, "candles": candles},
     recording_names=("COINBASE",),
     books=coinbase_books.EXCHANGE,
+    sockets=(SOCKETS,),
 )
