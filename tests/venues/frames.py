@@ -194,4 +194,327 @@ COINBASE = [
         ],
     ),
 ]
-EXAMPLES = [*BINANCE, *COINBASE]
+KRAKEN = [
+    Example(
+        "kraken",
+        "ticker-v1",
+        r'[1668,{"a":["13.2539",35,"35.7"],"b":["13.2329",185,"185.1"],"c":["13.2","3.7"]},"ticker","XBT\/EUR"]',
+        [
+            QUOTE
+            | RECEIVED
+            | {"symbol": "BTC-EUR", "channel": "ticker", "bid_price": "13.2329", "bid_size": "185.1"}
+            | {"ask_price": "13.2539", "ask_size": "35.7", "size_unit": "base"}
+        ],
+    ),
+    Example(
+        "kraken",
+        "spread-v1",
+        '[7,["5698.4","5700.0","1790000000.250000","1.01234567","0.98765432"],"spread","XBT/USD"]',
+        [
+            QUOTE
+            | {"symbol": "BTC-USD", "channel": "spread", "bid_price": "5698.4", "bid_size": "1.01234567"}
+            | {"ask_price": "5700", "ask_size": "0.98765432"}
+        ],
+    ),
+    Example(
+        "kraken",
+        "ticker-v2",
+        '{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","bid":0.10025,"bid_qty":740.0,"ask":0.10036,'
+        '"ask_qty":1361.44813783,"last":0.10035,"volume":997038.98383185,"vwap":0.10148,"low":0.09979,"high":0.10285}]}',
+        [
+            QUOTE
+            | RECEIVED
+            | {"symbol": "BTC-USD", "channel": "ticker", "bid_price": "0.10025", "bid_size": "740"}
+            | {"ask_price": "0.10036", "ask_size": "1361.44813783"}
+        ],
+    ),
+    Example(
+        "kraken",
+        "ohlc-v2",
+        '{"channel":"ohlc","type":"snapshot","timestamp":"2026-09-21T14:13:20.25Z","data":[{"symbol":"BTC/USD","open":1.5,'
+        '"high":1.7,"low":1.4,"close":1.6,"trades":23,"volume":500.25,"vwap":1.55,"interval_begin":'
+        '"2026-09-21T14:12:00.000000000Z","interval":1,"timestamp":"2026-09-21T14:13:00.000000Z"},{"symbol":"BTC/USD",'
+        '"open":1.6,"high":1.6,"low":1.6,"close":1.6,"trades":1,"volume":2,"vwap":1.6,"interval_begin":'
+        '"2026-09-21T14:13:00.000000000Z","interval":1,"timestamp":"2026-09-21T14:14:00.000000Z"}]}',
+        [
+            {"symbol": "BTC-USD", "interval": "1m", "event_time": 1_789_999_920_000_000, "open": "1.5", "high": "1.7"}
+            | {"low": "1.4", "close": "1.6", "volume": "500.25", "trades": 23, "size_unit": "base", "origin": "venue"}
+        ],
+    ),
+]
+
+
+def okx(channel: str, name: str, data: str, key: str = "instId") -> str:
+    return f'{{"arg":{{"channel":"{channel}","{key}":"{name}"}},"data":[{data}]}}'
+
+
+SWAP = {"symbol": "BTC-USD-PERP", "event_time": EXAMPLE_US}
+OKX = [
+    Example(
+        "okx",
+        "tickers",
+        okx(
+            "tickers",
+            "BTC-USD-260925",
+            '{"instType":"FUTURES","instId":"BTC-USD-260925","last":"30218.8","lastSz":"1","askPx":"30220.1","askSz":"3",'
+            '"bidPx":"","bidSz":"","ts":"1790000000250"}',
+        ),
+        [
+            QUOTE
+            | {"symbol": "BTC-USD-20260925", "channel": "tickers", "bid_price": None, "bid_size": None}
+            | {"ask_price": "30220.1", "ask_size": "3", "size_unit": "contracts", "update_id": None}
+        ],
+    ),
+    Example(
+        "okx",
+        "bbo-tbt",
+        okx(
+            "bbo-tbt",
+            "BTC-USDT",
+            '{"asks":[["111.06","55154.5","0","2"]],"bids":[["111.05","57745","0","3"]],"ts":"1790000000250","seqId":363996337}',
+        ),
+        [
+            QUOTE
+            | {"symbol": "BTC-USDT", "channel": "bbo-tbt", "quote_id": "363996337", "update_id": 363996337}
+            | {"bid_price": "111.05", "bid_size": "57745", "ask_price": "111.06", "ask_size": "55154.5"}
+            | {"size_unit": "base"}
+        ],
+    ),
+    Example(
+        "okx",
+        "candles-frame",
+        okx(
+            "candle1m",
+            "BTC-USD-SWAP",
+            '["1789999920000","8533.02","8553.74","8527.17","8548.26","45247","529.5858061","4529858","1"],'
+            '["1789999980000","8548","8553","8548","8549","1","2","3","0"]',
+        ),
+        [
+            {"symbol": "BTC-USD-PERP", "interval": "1m", "event_time": 1_789_999_920_000_000, "open": "8533.02"}
+            | {"high": "8553.74", "low": "8527.17", "close": "8548.26", "volume": "529.5858061"}
+            | {"volume_quote": "4529858", "size_unit": "base"}
+        ],
+    ),
+    Example(
+        "okx",
+        "funding-rate",
+        okx(
+            "funding-rate",
+            "BTC-USD-SWAP",
+            '{"fundingRate":"0.0001875391284828","fundingTime":"1790006400000","instId":"BTC-USD-SWAP","instType":"SWAP",'
+            '"nextFundingRate":"","nextFundingTime":"1790035200000","ts":"1790000000250"}',
+        ),
+        [
+            SWAP
+            | {"channel": "funding-rate", "funding_rate": "0.0001875391284828", "interval_hours": 8}
+            | {"next_funding_at": 1_790_006_400_000_000, "mark_price": None, "index_price": None}
+        ],
+    ),
+    Example(
+        "okx",
+        "mark-price",
+        okx(
+            "mark-price",
+            "BTC-USD-SWAP",
+            '{"instType":"SWAP","instId":"BTC-USD-SWAP","markPx":"42310.6","ts":"1790000000250"}',
+        ),
+        [SWAP | {"channel": "mark-price", "mark_price": "42310.6", "funding_rate": None, "next_funding_at": None}],
+    ),
+    Example("okx", "mark-price", '{"event":"subscribe","arg":{"channel":"mark-price","instId":"BTC-USD-SWAP"}}', []),
+    Example(
+        "okx",
+        "open-interest",
+        okx(
+            "open-interest",
+            "BTC-USD-SWAP",
+            '{"instId":"BTC-USD-SWAP","instType":"SWAP","oi":"2216113","oiCcy":"2216.9","oiUsd":"99","ts":"1790000000250"}',
+        ),
+        [SWAP | {"open_interest": "2216113", "size_unit": "contracts", "open_interest_base": "2216.9"}],
+    ),
+    Example(
+        "okx",
+        "liquidation-orders",
+        okx(
+            "liquidation-orders",
+            "SWAP",
+            '{"details":[{"bkLoss":"0","bkPx":"0.007831","ccy":"","posSide":"short","side":"buy","sz":"13","ts":'
+            '"1790000000250"},{"bkLoss":"0","bkPx":"0.0078","ccy":"","posSide":"long","side":"sell","sz":"2","ts":'
+            '"1790000000250"}],"instFamily":"IOST-USDT","instId":"IOST-USDT-SWAP","instType":"SWAP","uly":"IOST-USDT"}',
+            "instType",
+        ),
+        [
+            {"symbol": "IOST-USDT-PERP", "event_time": EXAMPLE_US, "side": "buy", "price": "0.007831", "size": "13"}
+            | {"price_kind": "bankruptcy", "size_unit": "contracts", "average_price": None, "filled": None},
+            {"side": "sell", "price": "0.0078", "size": "2"},
+        ],
+    ),
+]
+
+
+LINEAR, INVERSE = "wss://stream.bybit.com/v5/public/linear", "wss://stream.bybit.com/v5/public/inverse"
+BYBIT_SPOT = "wss://stream.bybit.com/v5/public/spot"
+TOPS = (
+    '{"topic":"orderbook.1.BTCUSDT","type":"%s","ts":1790000000252,"data":{"s":"BTCUSDT","b":[["16493.50","0.006"]],'
+    '"a":[],"u":18521288,"seq":7961638724},"cts":1790000000250}'
+)
+TOPS_ROW = QUOTE | {"channel": "orderbook.1", "quote_id": "7961638724", "update_id": 18521288, "size_unit": "base"}
+TOPS_ROW |= {"bid_price": "16493.5", "bid_size": "0.006", "ask_price": None, "ask_size": None}
+TICKER = (
+    '{"topic":"tickers.BTCUSD","type":"snapshot","data":{"symbol":"BTCUSD","lastPrice":"17216","markPrice":"17217.33",'
+    '"indexPrice":"17227.36","openInterest":"68744761","openInterestValue":"3993.1","nextFundingTime":"1790006400000",'
+    '"fundingRate":"-0.000212","bid1Price":"17215.50","fundingIntervalHour":"8"},"cs":24987956059,"ts":1790000000250}'
+)
+CHANGE = '{"topic":"tickers.BTCUSDT","type":"delta","data":{"symbol":"BTCUSDT",%s},"cs":249,"ts":1790000000250}'
+KLINE = (
+    '{"topic":"kline.1.BTCUSD","data":[{"start":1789999920000,"end":1789999979999,"interval":"1","open":"16649.5",'
+    '"close":"16677","high":"16677","low":"16608","volume":"2500","turnover":"0.15","confirm":%s,"timestamp":1}],'
+    '"ts":1790000000250,"type":"snapshot"}'
+)
+BTCUSD = {"symbol": "BTC-USD-PERP", "event_time": EXAMPLE_US}
+BTCUSDT = {"symbol": "BTC-USDT-PERP", "event_time": EXAMPLE_US}
+BYBIT = [
+    Example("bybit", "orderbook-1", TOPS % "snapshot", [TOPS_ROW | {"symbol": "BTC-USDT"}], BYBIT_SPOT),
+    Example("bybit", "orderbook-1", TOPS % "snapshot", [TOPS_ROW | {"symbol": "BTC-USDT-PERP"}], LINEAR),
+    Example("bybit", "orderbook-1", TOPS % "delta", [], LINEAR),
+    Example(
+        "bybit",
+        "kline",
+        KLINE % "true",
+        [
+            {"symbol": "BTC-USD-PERP", "interval": "1m", "event_time": 1_789_999_920_000_000, "open": "16649.5"}
+            | {"high": "16677", "low": "16608", "close": "16677", "volume": "0.15", "volume_quote": "2500"}
+            | {"size_unit": "base"}
+        ],
+        INVERSE,
+    ),
+    Example("bybit", "kline", KLINE % "false", [], INVERSE),
+    Example(
+        "bybit",
+        "tickers-funding",
+        TICKER,
+        [
+            BTCUSD
+            | {"channel": "tickers", "funding_rate": "-0.000212", "next_funding_at": 1_790_006_400_000_000}
+            | {"interval_hours": 8, "mark_price": "17217.33", "index_price": "17227.36"}
+        ],
+        INVERSE,
+    ),
+    Example(
+        "bybit",
+        "tickers-interest",
+        TICKER,
+        [
+            BTCUSD
+            | {"open_interest": "68744761", "size_unit": "quote", "open_interest_base": "3993.1"}
+            | {"open_interest_quote": None}
+        ],
+        INVERSE,
+    ),
+    Example(
+        "bybit",
+        "tickers-funding",
+        CHANGE % '"markPrice":"17217.5"',
+        [BTCUSDT | {"mark_price": "17217.5", "funding_rate": None, "index_price": None, "next_funding_at": None}],
+        LINEAR,
+    ),
+    Example("bybit", "tickers-funding", CHANGE % '"bid1Size":"84.489"', [], LINEAR),
+    Example(
+        "bybit",
+        "tickers-interest",
+        CHANGE % '"openInterest":"68744.7","openInterestValue":"1183601235.9"',
+        [
+            BTCUSDT
+            | {"open_interest": "68744.7", "size_unit": "base", "open_interest_quote": "1183601235.9"}
+            | {"open_interest_base": None}
+        ],
+        LINEAR,
+    ),
+    Example(
+        "bybit",
+        "all-liquidation",
+        '{"topic":"allLiquidation.ROSEUSDT","type":"snapshot","ts":1790000000350,"data":[{"T":1790000000250,"s":"ROSEUSDT",'
+        '"S":"Sell","v":"20000","p":"0.04499"},{"T":1790000000250,"s":"ROSEUSDT","S":"Buy","v":"7","p":"0.04"}]}',
+        [
+            {"symbol": "ROSE-USDT-PERP", "event_time": EXAMPLE_US, "side": "buy", "price": "0.04499", "size": "20000"}
+            | {"price_kind": "bankruptcy", "size_unit": "base"},
+            {"side": "sell", "price": "0.04", "size": "7"},
+        ],
+        LINEAR,
+    ),
+]
+
+
+def deribit(channel: str, data: str) -> str:
+    return f'{{"jsonrpc":"2.0","method":"subscription","params":{{"channel":"{channel}","data":{data}}}}}'
+
+
+PERPETUAL = deribit(
+    "ticker.BTC-PERPETUAL.100ms",
+    '{"best_ask_amount":100,"best_ask_price":36443,"best_bid_amount":0,"best_bid_price":0,"current_funding":0.000025,'
+    '"funding_8h":0.0000211,"index_price":36441.64,"instrument_name":"BTC-PERPETUAL","mark_price":36446.51,'
+    '"open_interest":502097590,"state":"open","timestamp":1790000000250}',
+)
+DERIBIT_TOP = QUOTE | {"symbol": "BTC-USD-PERP", "ask_price": "36443", "ask_size": "100", "size_unit": "quote"}
+TRADE = (
+    '{"trade_seq":30289442,"trade_id":"48079269","timestamp":1790000000250,"tick_direction":2,"price":8950.5,'
+    '"mark_price":8948.9,"liquidation":"%s","instrument_name":"BTC-PERPETUAL","index_price":8955.88,"direction":"sell",'
+    '"amount":10}'
+)
+CLOSED = {"symbol": "BTC-USD-PERP", "event_time": EXAMPLE_US, "price": "8950.5", "size": "10", "size_unit": "quote"}
+CLOSED |= {"price_kind": "trade"}
+MAKER = CLOSED | {"side": "buy", "liquidation_id": "48079269-maker"}
+TAKER = CLOSED | {"side": "sell", "liquidation_id": "48079269-taker"}
+TRADED = {"symbol": "BTC-USD-PERP", "trade_seq": 30289442, "side": "sell", "price": "8950.5", "size": "10"}
+DERIBIT = [
+    Example(
+        "deribit",
+        "quote",
+        deribit(
+            "quote.BTC-PERPETUAL",
+            '{"timestamp":1790000000250,"instrument_name":"BTC-PERPETUAL","best_bid_price":3914.97,"best_bid_amount":40,'
+            '"best_ask_price":3996.61,"best_ask_amount":50}',
+        ),
+        [
+            DERIBIT_TOP
+            | {"channel": "quote", "bid_price": "3914.97", "bid_size": "40", "ask_price": "3996.61", "ask_size": "50"}
+        ],
+    ),
+    Example(
+        "deribit", "ticker-quote", PERPETUAL, [DERIBIT_TOP | {"channel": "ticker", "bid_price": None, "bid_size": None}]
+    ),
+    Example(
+        "deribit",
+        "ticker-funding",
+        PERPETUAL,
+        [
+            {"symbol": "BTC-USD-PERP", "event_time": EXAMPLE_US, "funding_rate": "0.000025", "interval_hours": 8}
+            | {"mark_price": "36446.51", "index_price": "36441.64", "next_funding_at": None}
+        ],
+    ),
+    Example(
+        "deribit",
+        "ticker-interest",
+        PERPETUAL,
+        [{"symbol": "BTC-USD-PERP", "event_time": EXAMPLE_US, "open_interest": "502097590", "size_unit": "quote"}],
+    ),
+    Example("deribit", "liquidations", deribit("trades.BTC-PERPETUAL.100ms", f"[{TRADE % 'M'}]"), [MAKER]),
+    Example("deribit", "liquidations", deribit("trades.BTC-PERPETUAL.100ms", f"[{TRADE % 'T'}]"), [TAKER]),
+    Example("deribit", "liquidations", deribit("trades.BTC-PERPETUAL.100ms", f"[{TRADE % 'MT'}]"), [MAKER, TAKER]),
+    *(
+        Example("deribit", "trades", deribit("trades.BTC-PERPETUAL.100ms", f"[{TRADE % who}]"), [TRADED])
+        for who in ("M", "T", "MT")
+    ),
+    Example(
+        "deribit",
+        "chart",
+        deribit(
+            "chart.trades.BTC-PERPETUAL.1",
+            '{"volume":0.05219351,"tick":1789999920000,"open":8869.79,"low":8788.25,"high":8870.31,"cost":460,"close":8791.25}',
+        ),
+        [
+            {"symbol": "BTC-USD-PERP", "interval": "1m", "event_time": 1_789_999_920_000_000, "open": "8869.79"}
+            | {"high": "8870.31", "low": "8788.25", "close": "8791.25", "volume": "0.05219351", "volume_quote": "460"}
+        ],
+    ),
+]
+EXAMPLES = [*BINANCE, *COINBASE, *KRAKEN, *OKX, *BYBIT, *DERIBIT]

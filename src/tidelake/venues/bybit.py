@@ -1,7 +1,8 @@
 """Bybit: v5 spot, linear, inverse and options; the legacy (v2) frames and pages of recordings.
 
 Source:  https://bybit-exchange.github.io/docs/v5/market/recent-trade, .. /market/instrument, .. /market/kline
-         https://bybit-exchange.github.io/docs/v5/websocket/public/trade
+         https://bybit-exchange.github.io/docs/v5/websocket/public/trade, .. /ticker, .. /orderbook, .. /kline,
+         .. /all-liquidation (stored sources: bybit-exchange/docs), https://bybit-exchange.github.io/docs/v5/ws/connect
 Quirks:  One name in two categories: BTCUSDT is the linear perpetual and the spot pair. The category stands in the
          request or in the socket's address; we write spot names as spot:BTCUSDT. Legacy frames are of contracts only.
          v5 frames of spot lack `L` (direction of the price), which decides where the address is not known.
@@ -9,15 +10,23 @@ Quirks:  One name in two categories: BTCUSDT is the linear perpetual and the spo
          lies before them cannot be had again, and overlap in time is the only proof of continuity.
          Sizes are in the base asset, but in USD for inverse contracts. `side` is the taker's.
          BTCPERP and BTC-26DEC25 are margined in USDC. BTCUSDU21 expires on the last Friday of September 2021.
+         Frames of quotes, bars and tickers do not show their category: those that came from no known address are
+         refused. `orderbook.1` sends a whole top as "snapshot", which is a quote, and may send one side as "delta",
+         which is none without the frames before it: the book reads those. `u` starts again at 1 with the service, so
+         quotes are named by `seq`, which does not. The stored pages differ in the depths that books have (50, 200,
+         500 and 1000): 200 is in all of them. `tickers` says of linear and inverse contracts what has changed alone.
+         `allLiquidation` names the side of the position: Buy is a long that was sold. Its price is the bankruptcy one.
          Legacy `trade_time_ms` is a text in linear and a number in inverse frames.
-Limits:  600 requests in 5 seconds for each address; retCode 10006, or status 403, past that.
+Limits:  600 requests in 5 seconds for each address; retCode 10006, or status 403, past that. Socket: 500 connections in
+         5 minutes for each address, 10 names in one message (spot; 21,000 letters elsewhere), a ping every 20 seconds.
 Samples: captures/cryptofeed/BYBIT.* (2021-04, legacy), captures/bybit-v5 (books only)
 """
 
 import calendar
 import datetime as dt
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -27,7 +36,18 @@ import msgspec
 from tidelake.raw.frame import Frame
 from tidelake.venues import bybit_books, symbols
 from tidelake.venues.payloads import as_object, decode, each, exact, finished, interval_of, ms, request_query
-from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
+from tidelake.venues.spec import (
+    Answer,
+    CandlePages,
+    Context,
+    Rate,
+    Record,
+    Request,
+    Sockets,
+    TradePages,
+    Unreadable,
+    Venue,
+)
 
 PAGE, SPOT_PAGE = 1_000, 60
 SPOT = "spot:"
@@ -39,6 +59,7 @@ INVERSE_FUTURE = re.compile(r"([A-Z0-9]+)USD([HMUZ])(\d{2})\Z")
 DATED = re.compile(r"([A-Z0-9]+?)(USDT)?-(\d{1,2}[A-Z]{3}\d{2})\Z")
 OPTION = re.compile(r"([A-Z0-9]+)-(\d{1,2}[A-Z]{3}\d{2})-(\d+(?:\.\d+)?)-([CP])(?:-(USDT))?\Z")
 BARS = (("1m", "1"), ("5m", "5"), ("15m", "15"), ("1h", "60"), ("1d", "D"))
+TOPIC = re.compile(r"topic:\s*([\w.-]+)")
 RETRYABLE = frozenset({10000, 10006, 10016, 10018, 10429})
 
 
@@ -138,10 +159,14 @@ def trades_legacy(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     return ()
 
 
+def _address_category(frame: Frame) -> str:
+    found = (known for known in ("spot", "linear", "inverse", "option") if f"/public/{known}" in frame.request)
+    return next(found, "")
+
+
 def _frame_category(frame: Frame, row: dict[str, Any]) -> str:
-    for known in ("spot", "linear", "inverse", "option"):
-        if f"/public/{known}" in frame.request:
-            return known
+    if known := _address_category(frame):
+        return known
     return "spot" if "L" not in row and not OPTION.match(row["s"]) else category(row["s"])
 
 
@@ -158,6 +183,91 @@ def trades_v5(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     if isinstance(topic, str) and topic.startswith("publicTrade."):
         return each(message["data"], partial(_v5_trade, frame))
     return ()
+
+
+def _known_category(frame: Frame) -> str:
+    if known := _address_category(frame):
+        return known
+    raise ValueError("the address that this frame came from names no category, and BTCUSDT is two products")
+
+
+def _message(frame: Frame, topic: str) -> dict[str, Any]:
+    """A v5 message; an empty one where it is of another topic."""
+    message = decode(frame.payload)
+    named = message.get("topic")
+    return message if isinstance(named, str) and named.startswith(topic) else {}
+
+
+def quotes(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """The best bid and ask of a snapshot of `orderbook.1`; nothing of a delta."""
+    message = _message(frame, "orderbook.1.")
+    return each([message] if message.get("type") == "snapshot" else [], partial(_quote, frame))
+
+
+def _quote(frame: Frame, message: Any) -> Record:
+    data = message["data"]
+    name = qualified(data["s"], _known_category(frame))
+    record: dict[str, object] = {"symbol": name, "size_unit": size_unit(name), "u": data["u"], "seq": data["seq"]}
+    record["time"] = message.get("cts", message["ts"])
+    for side in ("b", "a"):
+        if data[side]:
+            record[f"{side}_price"], record[f"{side}_size"] = data[side][0]
+    return record
+
+
+def _streamed_bar(frame: Frame, topic: str, row: Any) -> Record | None:
+    if row["confirm"] is not True:
+        return None
+    _, interval, symbol = topic.split(".", 2)
+    name = qualified(symbol, _known_category(frame))
+    volume, turnover = row["volume"], row["turnover"]
+    base, quote = (turnover, volume) if size_unit(name) == "quote" else (volume, turnover)
+    bar = {key: row[key] for key in ("start", "open", "high", "low", "close")}
+    return {"symbol": name, "interval": interval_of(BARS, interval), **bar, "volume": base, "quote": quote}
+
+
+def candles_v5(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """One record for each bar of a frame that the venue calls confirmed."""
+    message = _message(frame, "kline.")
+    return each(message.get("data", []), partial(_streamed_bar, frame, message.get("topic", "")))
+
+
+FUNDING = ("fundingRate", "nextFundingTime", "markPrice", "indexPrice", "fundingIntervalHour")
+
+
+def _said_of_contract(frame: Frame, message: Any, wanted: tuple[str, ...]) -> Record | None:
+    data = message["data"]
+    if not any(data.get(key) for key in wanted):
+        return None
+    name = qualified(data["symbol"], _known_category(frame))
+    value = "open_interest_base" if size_unit(name) == "quote" else "open_interest_quote"
+    record = {**data, "symbol": name, "size_unit": size_unit(name), "ts": message["ts"]}
+    return {**record, value: data.get("openInterestValue")}
+
+
+def _tickers(frame: Frame, wanted: tuple[str, ...]) -> Iterable[Record | Unreadable]:
+    message = _message(frame, "tickers.")
+    return each([message] if message else [], partial(_said_of_contract, frame, wanted=wanted))
+
+
+def funding(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """What a ticker says of funding, mark and index price; nothing of one that says none of it."""
+    return _tickers(frame, FUNDING)
+
+
+def open_interest(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """What a ticker says of open interest; its value is in quote, of inverse contracts in base."""
+    return _tickers(frame, ("openInterest",))
+
+
+def _liquidation(frame: Frame, row: Any) -> Record:
+    name = qualified(row["s"], _known_category(frame))
+    return {**row, "symbol": name, "size_unit": size_unit(name)}
+
+
+def liquidations(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """The positions that a frame says were closed."""
+    return each(_message(frame, "allLiquidation.").get("data", []), partial(_liquidation, frame))
 
 
 def _page_trade(in_category: str, row: object) -> Record:
@@ -279,6 +389,66 @@ def refusal(body: bytes) -> tuple[str, bool] | None:
     return (f"{answer.code} {answer.text}", answer.code in RETRYABLE) if answer.code else None
 
 
+def topic(form: str) -> Callable[[str], tuple[str, ...]]:
+    """The one topic of a symbol on a channel."""
+    return lambda symbol: (f"{form}.{symbol.removeprefix(SPOT)}",)
+
+
+def said(verb: str) -> Callable[[Sequence[str], int], bytes]:
+    """A message to the socket, by verb."""
+    return lambda names, request: json.dumps({"op": verb, "args": list(names), "req_id": str(request)}).encode()
+
+
+class _Said(msgspec.Struct):
+    success: bool
+    op: str = ""
+    text: str = msgspec.field(default="", name="ret_msg")
+    request: str = msgspec.field(default="", name="req_id")
+
+
+def socket_answer(payload: bytes) -> Answer | None:
+    """A message is answered as a whole; a refusal names the first bad topic in its text."""
+    try:
+        found = msgspec.json.decode(payload, type=_Said)
+    except msgspec.MsgspecError:
+        return None
+    request = int(found.request) if found.request.isdecimal() else -1
+    if found.op == "ping" or found.text == "pong":
+        return Answer("pong", request=request)
+    if found.op == "subscribe" and found.success:
+        return Answer("subscribed", request=request)
+    if found.success:
+        return None
+    bad = TOPIC.search(found.text)
+    return Answer("refused", names=(bad[1],) if bad else (), request=request, reason=found.text)
+
+
+def _sockets(served: str) -> Sockets:
+    channels = {
+        "trades": topic("publicTrade"),
+        "book": topic("orderbook.200"),
+        "quotes": topic("orderbook.1"),
+        "candles": topic("kline.1"),
+    }
+    if served != "spot":
+        channels |= {"funding": topic("tickers"), "open_interest": topic("tickers")}
+        channels["liquidations"] = topic("allLiquidation")
+    return Sockets(
+        url=f"wss://stream.bybit.com/v5/public/{served}",
+        channels=channels,
+        subscribe=said("subscribe"),
+        unsubscribe=said("unsubscribe"),
+        answer=socket_answer,
+        answer_tokens=(b'"success":',),
+        names_per_message=10,
+        rate=Rate(weight=10, seconds=1.0),  # our choice, as the next: the documentation states none
+        streams_per_connection=200,
+        connects=Rate(weight=500, seconds=300.0),
+        serves=lambda symbol, channel: category(symbol) == served and channel in channels,
+        ping=b'{"op":"ping"}',
+    )
+
+
 INSTRUMENTS = "/v5/market/instruments-info?limit=1000&category="
 VENUE = Venue(
     source="bybit",
@@ -295,12 +465,26 @@ VENUE = Venue(
         "trades_legacy": trades_legacy,
         "trades_v5": trades_v5,
         "trades_page": trades_page,
+        "quotes": quotes,
+        "candles_v5": candles_v5,
+        "funding": funding,
+        "open_interest": open_interest,
+        "liquidations": liquidations,
         "candles": candles,
         "instruments_legacy": instruments_legacy,
         "instruments": instruments,
     },
-    tokens={"trades_legacy": b'"trade.', "trades_v5": b'"publicTrade.'},
+    tokens={
+        "trades_legacy": b'"trade.',
+        "trades_v5": b'"publicTrade.',
+        "quotes": b'"orderbook.1.',
+        "candles_v5": b'"kline.',
+        "funding": b'"tickers.',
+        "open_interest": b'"tickers.',
+        "liquidations": b'"allLiquidation.',
+    },
     recording_names=("BYBIT",),
     refusal=refusal,
     books=bybit_books.BOOKS,
+    sockets=tuple(_sockets(served) for served in ("spot", "linear", "inverse")),
 )

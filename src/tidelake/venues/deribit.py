@@ -5,22 +5,33 @@ Source:  https://docs.deribit.com/api-reference/market-data/public-get_last_trad
          https://docs.deribit.com/api-reference/market-data/public-get_instruments
          https://docs.deribit.com/subscriptions/orderbook/bookinstrument_nameinterval
          https://docs.deribit.com/subscriptions/market-data/quoteinstrument_name
+         https://docs.deribit.com/subscriptions/market-data/incremental_tickerinstrument_name, .. /ticker.., .. /quote..
+         https://docs.deribit.com/api-reference/session-management/public-set_heartbeat
+         https://docs.deribit.com/articles/connection-management-best-practices
 Quirks:  `amount` is USD for inverse perpetuals and futures (BTC-PERPETUAL) and the base asset for options, spot and all
          linear contracts (UNI_USDC-PERPETUAL).
          `trade_seq` counts the trades of an instrument by one; `trade_id` is unique for each currency ("ETH-15").
          `direction` is the taker's. Prices and amounts are JSON numbers, read exactly.
          Days are written 24SEP21 and 1JAN22; a strike of 0.5 is written 0d5. Options of BTC, ETH and SOL are inverse:
          their price is in the base asset, though the canonical name says USD, which the strike is in.
+         `.raw` channels ask for a key by now: `.100ms` is subscribed. `ticker` tells quotes, mark and index price,
+         funding and open interest; `quote` a quote alone; neither has a number. Before 2022 an empty side was 0.
+         `current_funding` is the rate of 8 hours as it stands; it is paid all the time, so there is no next time.
+         A trade's `liquidation` says whose side was closed: M the maker's, T the taker's, MT both.
+         `chart.trades` tells a bar while it grows: a bar becomes a row when it is told after its end.
+         An unknown channel is left out of the answer to a subscription, without a word.
          A perpetual expires in the year 3000: never. Combos (BTC-FS-..) have no canonical name and are refused.
          A level of book.X.raw, .100ms and .agg2 is [new|change|delete, price, amount], in JSON numbers without the
          zeros at their end. The grouped book (book.X.none.20.100ms) rounds and is no book of ours. A quote has no id.
          How far back www.deribit.com answers trades is not stated; older ones are said to be at history.deribit.com.
 Limits:  20 requests a second, as other clients keep it (credits: 500 a request, 50,000 at most, 10,000 new a second).
+         Socket: 32 connections for each address; a subscription costs 3,000 credits of 30,000, 10,000 new a second.
 Samples: captures/cryptofeed/DERIBIT.* (2021-07; no trade in them)
 """
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -39,6 +50,7 @@ from tidelake.venues.book_format import (
     in_channel,
 )
 from tidelake.venues.payloads import (
+    DAMAGE,
     INTERVAL_SECONDS,
     as_object,
     decode,
@@ -49,10 +61,22 @@ from tidelake.venues.payloads import (
     ms,
     request_query,
 )
-from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
+from tidelake.venues.spec import (
+    Answer,
+    CandlePages,
+    Context,
+    Rate,
+    Record,
+    Request,
+    Sockets,
+    TradePages,
+    Unreadable,
+    Venue,
+)
 
 PAGE = 1_000
 CANDLES = 1_000
+FUNDING_HOURS = 8
 RESOLUTIONS = (("1m", "1"), ("5m", "5"), ("15m", "15"), ("1h", "60"), ("1d", "1D"))
 NAME = re.compile(r"([A-Z0-9]+)(?:_([A-Z0-9]+))?(?:-(PERPETUAL|\d{1,2}[A-Z]{3}\d{2})(?:-(\d+(?:d\d+)?)-([CP]))?)?\Z")
 RETRYABLE = frozenset({10028, 10040, 10041, 10047, 11051, 11094, 13028, 13888})
@@ -124,6 +148,66 @@ def trades_frame(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     params = decode(frame.payload).get("params") or {}
     named = str(params.get("channel", "")).startswith("trades.")
     return each(params["data"], _record) if named else ()
+
+
+def _content(frame: Frame, channel: str) -> Any:
+    """The data of a subscription's frame; None where it is of another channel."""
+    params = decode(frame.payload).get("params") or {}
+    return params["data"] if str(params.get("channel", "")).startswith(channel) else None
+
+
+def _of_one(frame: Frame, channel: str) -> Iterable[Record | Unreadable]:
+    data = _content(frame, channel)
+    return each([] if data is None else [data], _record)
+
+
+def quotes(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """The best bid and ask of a `quote` frame."""
+    return _of_one(frame, "quote.")
+
+
+def tickers(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """What a `ticker` frame says."""
+    return _of_one(frame, "ticker.")
+
+
+def tickers_funding(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """What a `ticker` frame says, with the period of a perpetual's rate."""
+    data = _content(frame, "ticker.")
+    return each([] if data is None else [data], _funding)
+
+
+def _funding(row: Any) -> Record:
+    return {**row, "hours": FUNDING_HOURS if "current_funding" in row else None}
+
+
+def _closed(row: dict[str, Any]) -> Iterator[Record]:
+    """One record for each side of a trade that was closed by the venue."""
+    for letter in row.get("liquidation") or "":
+        side = row["direction"] if letter == "T" else {"buy": "sell", "sell": "buy"}[row["direction"]]
+        known = {"M": "maker", "T": "taker"}[letter]
+        yield {**row, "size_unit": size_unit(row["instrument_name"]), "side": side, "id": f"{row['trade_id']}-{known}"}
+
+
+def liquidations(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """The sides of a subscription's trades that were closed by the venue."""
+    for row in _content(frame, "trades.") or []:
+        if isinstance(row, dict) and dict.__contains__(row, "liquidation"):
+            try:
+                yield from list(_closed(row))
+            except DAMAGE as exc:
+                yield Unreadable(f"{type(exc).__name__}: {exc}")
+
+
+def candles_frame(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """The bar of a `chart.trades` frame, where it had ended."""
+    params = decode(frame.payload).get("params") or {}
+    channel = str(params.get("channel", ""))
+    if not channel.startswith("chart.trades."):
+        return ()
+    name, resolution = channel.removeprefix("chart.trades.").rsplit(".", 1)
+    row = [params["data"][key] for key in ("tick", "open", "high", "low", "close", "volume", "cost")]
+    return each([row], partial(_bar, frame, name, interval_of(RESOLUTIONS, resolution)))
 
 
 def trades_page(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
@@ -278,6 +362,78 @@ def refusal(body: bytes) -> tuple[str, bool] | None:
     return (f"{error.code} {error.message}", error.code in RETRYABLE) if error else None
 
 
+def channel(form: str) -> Callable[[str], tuple[str, ...]]:
+    """The one channel of an instrument, from a form with {} in the name's place."""
+    return lambda symbol: (form.format(symbol),)
+
+
+def said(verb: str) -> Callable[[Sequence[str], int], bytes]:
+    """A message to the socket, by verb."""
+
+    def message(names: Sequence[str], request: int) -> bytes:
+        method = {"jsonrpc": "2.0", "id": request, "method": f"public/{verb}"}
+        return json.dumps({**method, "params": {"channels": list(names)}}).encode()
+
+    return message
+
+
+TEST = b'{"jsonrpc":"2.0","id":-2,"method":"public/test","params":{}}'
+HELLO = b'{"jsonrpc":"2.0","id":-1,"method":"public/set_heartbeat","params":{"interval":30}}'
+
+
+class _Heartbeat(msgspec.Struct):
+    type: str = ""
+
+
+class _Said(msgspec.Struct):
+    id: int | None = None
+    method: str = ""
+    params: _Heartbeat = msgspec.field(default_factory=_Heartbeat)
+    result: Any = None
+    error: _Error | None = None
+
+
+def socket_answer(payload: bytes) -> Answer | None:
+    """`result` lists the channels that are subscribed by a request; a `test_request` must be answered."""
+    try:
+        found = msgspec.json.decode(payload, type=_Said)
+    except msgspec.MsgspecError:
+        return None
+    if found.method == "heartbeat":
+        return Answer("ping", reply=TEST) if found.params.type == "test_request" else Answer("pong")
+    if found.id is None or found.method:
+        return None
+    if found.error is not None:
+        return Answer("refused", request=found.id, reason=f"{found.error.code} {found.error.message}")
+    if isinstance(found.result, list) and found.id >= 0:
+        return Answer("subscribed", names=tuple(map(str, found.result)), request=found.id)
+    return Answer("pong", request=found.id) if isinstance(found.result, dict) else None
+
+
+SOCKETS = Sockets(
+    url="wss://www.deribit.com/ws/api/v2",
+    channels={
+        "trades": channel("trades.{}.100ms"),
+        "book": channel("book.{}.100ms"),
+        "quotes": channel("quote.{}"),
+        "candles": channel("chart.trades.{}.1"),
+        "funding": channel("ticker.{}.100ms"),
+        "open_interest": channel("ticker.{}.100ms"),
+        "liquidations": channel("trades.{}.100ms"),
+    },
+    subscribe=said("subscribe"),
+    unsubscribe=said("unsubscribe"),
+    answer=socket_answer,
+    answer_tokens=(b'"id":', b'"heartbeat"'),
+    names_per_message=100,  # our choice, as the next but one
+    rate=Rate(weight=3, seconds=1.0),
+    streams_per_connection=400,
+    connects=Rate(weight=5, seconds=1.0),  # our choice: 32 may stand at once
+    hello=(HELLO,),
+    ping=TEST,
+    silence_seconds=60.0,
+)
+
 VENUE = Venue(
     source="deribit",
     rest_url="https://www.deribit.com",
@@ -288,9 +444,27 @@ VENUE = Venue(
     trades=TradePages(order="forward", newest=newest, above=above, since=since, page_size=PAGE),
     candles=CandlePages(page=candle_page, intervals=tuple(ours for ours, _ in RESOLUTIONS), page_size=CANDLES),
     instruments=(Request("/api/v2/public/get_instruments?currency=any&expired=false"),),
-    flatten={"trades": trades_frame, "trades_page": trades_page, "candles": candles, "instruments": instruments},
-    tokens={"trades": b'"trades.'},
+    flatten={
+        "trades": trades_frame,
+        "quotes": quotes,
+        "tickers": tickers,
+        "tickers_funding": tickers_funding,
+        "liquidations": liquidations,
+        "candles_frame": candles_frame,
+        "trades_page": trades_page,
+        "candles": candles,
+        "instruments": instruments,
+    },
+    tokens={
+        "trades": b'"trades.',
+        "quotes": b'"quote.',
+        "tickers": b'"ticker.',
+        "tickers_funding": b'"ticker.',
+        "liquidations": b'"liquidation"',
+        "candles_frame": b'"chart.trades.',
+    },
     recording_names=("DERIBIT",),
     refusal=refusal,
     books=BOOKS,
+    sockets=(SOCKETS,),
 )

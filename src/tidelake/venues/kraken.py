@@ -4,6 +4,7 @@ Source:  https://docs.kraken.com/api/docs/rest-api/get-recent-trades (Trades, OH
          https://docs.kraken.com/api/docs/websocket-v1/trade, https://docs.kraken.com/api/docs/websocket-v2/trade
          https://docs.kraken.com/api/docs/websocket-v1/book, https://docs.kraken.com/exchange/api-reference/spot-websocket-v2/book
          https://docs.kraken.com/exchange/guides/websockets/book-checksum-v2
+         https://docs.kraken.com/exchange/api-reference/spot-websocket-v2/ticker, .. /ohlc, .. /book, .. /ping
 Quirks:  Three spellings of one pair: XXBTZUSD (key of REST answers), XBTUSD (`altname`, what REST takes) and XBT/USD
          (`wsname`, v1; often escaped as XBT\/USD in JSON). v2 says BTC/USD. XBT is BTC, XDG is DOGE.
          Legacy codes put X before old coins' letters and Z before currencies; a few pairs mix both (USDTZUSD).
@@ -12,16 +13,22 @@ Quirks:  Three spellings of one pair: XXBTZUSD (key of REST answers), XBTUSD (`a
          so paging steps back by one microsecond. Ids count by one in the recorded page (1,000 of 1,000).
          `since` is in ns and exclusive; a page holds the oldest 1,000 after it. b is a taker that bought.
          Pairs ending in .d are the dark pool (until 2022); they have no `wsname` and are left out.
+         `ticker` of v2 is asked for with `event_trigger: bbo` and of v1 comes with trades; neither is read for a time
+         (the stored v2 page shows none), so our receipt stands for it; v1 `spread` has one. v2 `ohlc` tells a bar while
+         it grows and never that it ended: a bar becomes a row when it is told after its end.
          OHLC answers the newest 720 bars whatever `since` says; the last one still grows.
          A v1 book frame is [channel, {"as", "bs"}, "book-1000", pair], then updates with {"a", "c"} or {"b", "c"}, or
          both in two objects of which the last holds "c"; a level is [price, size, time s], with a fourth item "r" where
          it is published again. v2 has objects with JSON numbers, a checksum in snapshots as well, and says the depth
          only in the confirmation of a subscription (10 where it was not asked for).
-Limits:  about one public request a second for each address; "EGeneral:Too many requests" past that.
+Limits:  about one public request a second for each address; "EGeneral:Too many requests" past that. Socket: 150 new
+         connections in 10 minutes for each address; how many messages and streams a connection takes is not stated.
 Samples: captures/cryptofeed/KRAKEN.* (2021-04), rest/kraken_http_trades_XBTUSDT_1000.json (2025-11)
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
@@ -32,7 +39,19 @@ from tidelake.raw.frame import Frame
 from tidelake.venues import symbols
 from tidelake.venues.book_format import BookFeed, BookFormat, BookLayout, BookName, Levels, LevelShape, Named
 from tidelake.venues.payloads import as_object, decode, each, exact, finished, interval_of, request_query, whole
-from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
+from tidelake.venues.spec import (
+    Answer,
+    CandlePages,
+    Context,
+    Rate,
+    Record,
+    Request,
+    Sockets,
+    TradePages,
+    Unreadable,
+    Venue,
+)
+from tidelake.venues.stream_names import by_channel, channel_of, named
 
 PAGE = 1_000
 CANDLES = 720
@@ -161,6 +180,42 @@ def candles(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
             yield from each(rows, partial(_bar, frame, pair, interval))
 
 
+def _top(message: list[Any]) -> Record:
+    """Of `ticker`: [price, whole lots, lots] each side. Of `spread`: bid, ask, time, bid size, ask size."""
+    content, channel, pair = message[1:]
+    if channel == "spread":
+        bid, ask, time, bid_size, ask_size = content
+        return {"symbol": pair, "time": time, "bid": bid, "ask": ask, "bid_size": bid_size, "ask_size": ask_size}
+    (bid, _, bid_size), (ask, _, ask_size) = content["b"], content["a"]
+    return {"symbol": pair, "bid": bid, "ask": ask, "bid_size": bid_size, "ask_size": ask_size}
+
+
+def _v1_top(frame: Frame, channel: str) -> Iterable[Record | Unreadable]:
+    message = decode(frame.payload) if frame.payload.startswith(b"[") else []
+    return each([message], _top) if len(message) == 4 and message[2] == channel else ()
+
+
+def ticker_v1(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """The best bid and ask of a v1 ticker; nothing of any other frame."""
+    return _v1_top(frame, "ticker")
+
+
+def spread_v1(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """The best bid and ask of a v1 spread; nothing of any other frame."""
+    return _v1_top(frame, "spread")
+
+
+def _streamed_bar(frame: Frame, row: Any) -> Record | None:
+    interval = interval_of(MINUTES, str(row["interval"]))
+    start = datetime.fromisoformat(row["interval_begin"]).timestamp()
+    return {**row, "interval": interval} if finished(frame, int(start) * 1_000, interval) else None
+
+
+def candles_v2(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """One record for each bar of a v2 frame that had ended."""
+    return each(decode(frame.payload)["data"], partial(_streamed_bar, frame))
+
+
 STATUS = {"online": "trading", "cancel_only": "halted", "post_only": "halted", "limit_only": "trading"}
 STATUS |= {"reduce_only": "halted", "maintenance": "halted", "delisted": "delisted", "work_in_progress": "pre"}
 
@@ -266,6 +321,91 @@ BOOKS = BookFeed(
     note_token=b'"method',
 )
 
+
+def socket_symbol(symbol: str) -> str:
+    """v2 takes canonical assets: BTC/USD."""
+    parsed = symbols.parse(symbol)
+    if parsed.kind != "spot":
+        raise ValueError(f"kraken lists no {parsed.kind} {symbol!r}")
+    return f"{parsed.base}/{parsed.quote}"
+
+
+# Stream names are "<channel>:<symbol>"; these channels need more words than their name.
+CHANNELS = {
+    "trades": named("trade"),
+    "book": named("book-1000"),
+    "quotes": named("ticker"),
+    "candles": named("ohlc-1"),
+}
+ASKED: dict[str, dict[str, object]] = {
+    "trade": {"channel": "trade", "snapshot": True},
+    "book-1000": {"channel": "book", "depth": 1_000},
+    "ticker": {"channel": "ticker", "event_trigger": "bbo"},
+    "ohlc-1": {"channel": "ohlc", "interval": 1},
+}
+
+
+def said(method: str) -> Callable[[Sequence[str], int], bytes]:
+    """A message to the socket, by method: one channel, some symbols."""
+
+    def message(names: Sequence[str], request: int) -> bytes:
+        ((channel, pairs),) = by_channel(names).items()
+        params = {**ASKED[channel], "symbol": pairs}
+        return json.dumps({"method": method, "params": params, "req_id": request}).encode()
+
+    return message
+
+
+class _Subscribed(msgspec.Struct):
+    channel: str = ""
+    symbol: str = ""
+    depth: int = 0
+    interval: int = 0
+
+
+class _Said(msgspec.Struct):
+    method: str
+    success: bool = True
+    result: _Subscribed = msgspec.field(default_factory=_Subscribed)
+    symbol: str = ""
+    error: str = ""
+    req_id: int = -1
+
+
+def socket_answer(payload: bytes) -> Answer | None:
+    """Each symbol of a message is answered for itself; a refusal names the symbol and not the channel."""
+    try:
+        found = msgspec.json.decode(payload, type=_Said)
+    except msgspec.MsgspecError:
+        return None
+    if found.method == "pong":
+        return Answer("pong", request=found.req_id)
+    if found.method != "subscribe":
+        return None
+    if found.success:
+        more = found.result.depth or found.result.interval
+        channel = f"{found.result.channel}-{more}" if more else found.result.channel
+        return Answer("subscribed", names=(f"{channel}:{found.result.symbol}",), request=found.req_id)
+    names = tuple(f"{channel}:{found.symbol}" for channel in ASKED) if found.symbol else ()
+    return Answer("refused", names=names, request=found.req_id, whole=not names, reason=found.error)
+
+
+SOCKETS = Sockets(
+    url="wss://ws.kraken.com/v2",
+    channels=CHANNELS,
+    subscribe=said("subscribe"),
+    unsubscribe=said("unsubscribe"),
+    answer=socket_answer,
+    answer_tokens=(b'"method":',),
+    names_per_message=50,  # our choice, as the next two
+    rate=Rate(weight=5, seconds=1.0),
+    streams_per_connection=200,
+    connects=Rate(weight=150, seconds=600.0),
+    symbol=socket_symbol,
+    group=channel_of,
+    ping=b'{"method":"ping"}',
+)
+
 VENUE = Venue(
     source="kraken",
     rest_url="https://api.kraken.com",
@@ -276,9 +416,18 @@ VENUE = Venue(
     trades=TradePages(order="forward", newest=newest, above=above, since=since, page_size=PAGE),
     candles=CandlePages(page=candle_page, intervals=tuple(ours for ours, _ in MINUTES), page_size=CANDLES),
     instruments=(Request("/0/public/AssetPairs"),),
-    flatten={"trades_v1": trades_v1, "trades_page": trades_page, "candles": candles, "instruments": instruments},
-    tokens={"trades_v1": b'"trade"'},
+    flatten={
+        "trades_v1": trades_v1,
+        "ticker_v1": ticker_v1,
+        "spread_v1": spread_v1,
+        "trades_page": trades_page,
+        "candles": candles,
+        "candles_v2": candles_v2,
+        "instruments": instruments,
+    },
+    tokens={"trades_v1": b'"trade"', "ticker_v1": b'"ticker"', "spread_v1": b'"spread"'},
     recording_names=("KRAKEN",),
     refusal=refusal,
     books=BOOKS,
+    sockets=(SOCKETS,),
 )

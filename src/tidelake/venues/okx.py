@@ -4,22 +4,34 @@ Source:  https://www.okx.com/docs-v5/en/#order-book-trading-market-data-get-trad
          https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-trades-channel, .. -ws-all-trades-channel
          https://www.okx.com/docs-v5/en/#public-data-rest-api-get-instruments
          https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-order-book-channel, .. -get-order-book
+         https://www.okx.com/docs-v5/en/#public-data-websocket-funding-rate-channel, .. -mark-price-channel,
+         .. -open-interest-channel, .. -liquidation-orders-channel,
+         https://www.okx.com/docs-v5/trick_en/ (bbo-tbt, books). No copy of the sections on the channels of public data
+         was to be had: their fields are as public clients read them, those of liquidations as frames of 2026 show them.
 Quirks:  Sizes are in the base asset for spot and in contracts for everything else (`ctVal` of `ctValCcy` each).
          `history-trades` pages newest first: type=1 by trade id, type=2 by time in ms; `after` is older. It reaches
          back three months. `before` alone answers the newest page, as at Coinbase.
          Trade ids count by one for each instrument. `side` is the taker's.
          The `trades` channel joins fills of one taker order at one price and says so in `count` (`tradeId` is the last
          of them); frames without `count`, such as those of 2022, are single trades. `trades-all` is never joined.
+         `trades-all` and candles come from /business, all else from /public. `tickers` comes every 100 ms with a quote
+         of no number, `bbo-tbt` every 10 ms with the book's `seqId`. A bar is final when its last item is "1".
+         `funding-rate` tells when the rate is paid (`fundingTime`) and when the one after it (`nextFundingTime`).
+         `liquidation-orders` has one stream for each kind of product; `bkPx` is the bankruptcy price.
+         A heartbeat is the bare text ping, answered by pong.
          A frame that confirms a subscription holds the same `arg` and no `data`.
          Instruments with a second margin mode (BTC-USD_UM-SWAP) have no canonical name here and are refused.
          A level is [price, size, "0", orders]. `seqId` and `prevSeqId` are not yet in the frames of 2022. `checksum` is
          a signed CRC32 until 2026-06-22; since then it is always 0 and means nothing. books5 and bbo-tbt send a whole
          (top of) book each time, without `action`.
-Limits:  20 requests in 2 seconds for each address and endpoint; code 50011 past that.
+Limits:  20 requests in 2 seconds for each address and endpoint; code 50011 past that. Socket: 480 messages an hour on
+         one connection, 3 connections a second, 64 KB for the names of one message; 30 silent seconds end it.
 Samples: captures/cryptofeed/OKX.* (2022-05)
 """
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -41,10 +53,25 @@ from tidelake.venues.payloads import (
     ms,
     ms_up,
     request_query,
+    whole,
 )
-from tidelake.venues.spec import CandlePages, Context, Rate, Record, Request, TradePages, Unreadable, Venue
+from tidelake.venues.spec import (
+    Answer,
+    CandlePages,
+    Context,
+    Rate,
+    Record,
+    Request,
+    Sockets,
+    TradePages,
+    Unreadable,
+    Venue,
+)
+from tidelake.venues.stream_names import channel_of, named, symbol_of
 
 PAGE = 100
+HOUR_MS = 3_600_000
+REFUSED = re.compile(r"channel:([\w-]+)(?:,(?:instId|instType):([\w-]+))?")
 BARS = (("1m", "1m"), ("5m", "5m"), ("15m", "15m"), ("1h", "1H"), ("1d", "1Dutc"))
 KINDS = {"SPOT": "spot", "SWAP": "perpetual", "FUTURES": "future", "OPTION": "option"}
 STATUS = {"live": "trading", "suspend": "halted", "preopen": "pre", "rebase": "halted", "post_only": "halted"}
@@ -158,6 +185,55 @@ def candles(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     return each(decode(frame.payload)["data"], partial(_bar, query["instId"], interval, contracts))
 
 
+def rows(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """The rows of a frame as they are, with the unit of sizes; none where it confirms a subscription."""
+    return each(decode(frame.payload).get("data") or [], _record)
+
+
+def _top(name: str, row: Any) -> Record:
+    record: dict[str, object] = {"instId": name, "size_unit": size_unit(name), "ts": row["ts"], "seqId": row["seqId"]}
+    for side in ("bids", "asks"):
+        if row[side]:
+            record[f"{side}_price"], record[f"{side}_size"] = row[side][0][:2]
+    return record
+
+
+def best(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """The best bid and ask of a `bbo-tbt` frame; an empty side is left out."""
+    message = decode(frame.payload)
+    return each(message.get("data") or [], partial(_top, message["arg"]["instId"]))
+
+
+def _funding(row: Any) -> Record:
+    paid, after = whole(row["fundingTime"]), row.get("nextFundingTime")
+    hours = (whole(after) - paid) // HOUR_MS if after else None
+    return {**row, "hours": hours}
+
+
+def funding(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """Funding rates, with the hours between this payment and the next."""
+    return each(decode(frame.payload).get("data") or [], _funding)
+
+
+def _liquidation(name: str, row: Any) -> Record:
+    return {**as_object(row), "instId": name, "size_unit": size_unit(name)}
+
+
+def liquidations(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """The closing orders of a frame, of whatever products."""
+    for product in decode(frame.payload).get("data") or []:
+        yield from each(product["details"], partial(_liquidation, product["instId"]))
+
+
+def candles_frame(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """One record for each bar of a frame that the venue calls confirmed."""
+    message = decode(frame.payload)
+    name = message["arg"]["instId"]
+    interval = interval_of(BARS, message["arg"]["channel"].removeprefix("candle"))
+    contracts = size_unit(name) == "contracts"
+    return each(message.get("data") or [], partial(_bar, name, interval, contracts))
+
+
 def _instrument(product: Any) -> Record:
     base, quote = product["instId"].split("-")[:2]
     return {
@@ -266,6 +342,106 @@ BOOKS = BookFeed(
     plain_texts=(b"pong",),
 )
 
+
+def kind_of(name: str) -> str:
+    """The venue's word for the kind of a product."""
+    kind = symbols.parse(canonical(name)).kind
+    return next(theirs for theirs, ours in KINDS.items() if ours == kind)
+
+
+def _of_kind(symbol: str) -> tuple[str, ...]:
+    return (f"liquidation-orders:{kind_of(symbol)}",)
+
+
+def _funding_names(symbol: str) -> tuple[str, ...]:
+    rate = (f"funding-rate:{symbol}",) if kind_of(symbol) == "SWAP" else ()
+    return (*rate, f"mark-price:{symbol}")
+
+
+def said(verb: str) -> Callable[[Sequence[str], int], bytes]:
+    """A message to the socket, by verb; liquidations are asked for by kind of product."""
+
+    def arg(name: str) -> dict[str, str]:
+        key = "instType" if channel_of(name) == "liquidation-orders" else "instId"
+        return {"channel": channel_of(name), key: symbol_of(name)}
+
+    def message(names: Sequence[str], request: int) -> bytes:
+        return json.dumps({"id": str(request), "op": verb, "args": [arg(name) for name in names]}).encode()
+
+    return message
+
+
+class _Arg(msgspec.Struct):
+    channel: str = ""
+    product: str = msgspec.field(default="", name="instId")
+    kind: str = msgspec.field(default="", name="instType")
+
+
+class _Said(msgspec.Struct):
+    event: str
+    arg: _Arg = msgspec.field(default_factory=_Arg)
+    id: str = ""
+    code: str = ""
+    msg: str = ""
+
+
+def socket_answer(payload: bytes) -> Answer | None:
+    """Each stream of a message is answered for itself; a refusal names it in its text."""
+    if payload == b"pong":
+        return Answer("pong")
+    try:
+        found = msgspec.json.decode(payload, type=_Said)
+    except msgspec.MsgspecError:
+        return None
+    request = int(found.id) if found.id.isdecimal() else -1
+    if found.event == "subscribe":
+        name = f"{found.arg.channel}:{found.arg.product or found.arg.kind}"
+        return Answer("subscribed", names=(name,), request=request)
+    if found.event == "notice":
+        return Answer("closing", reason=f"{found.code} {found.msg}")
+    if found.event != "error":
+        return None
+    named_one = REFUSED.search(found.msg)
+    names = (f"{named_one[1]}:{named_one[2] or ''}",) if named_one else ()
+    return Answer("refused", names=names, request=request, reason=f"{found.code} {found.msg}")
+
+
+def _serves(symbol: str, channel: str) -> bool:
+    """Spot has neither funding nor open interest nor liquidations of its own; an option is never liquidated so."""
+    kind = kind_of(symbol)
+    if channel == "liquidations":
+        return kind in ("SWAP", "FUTURES")
+    return kind != "SPOT" or channel not in ("funding", "open_interest")
+
+
+okx_sockets = partial(
+    Sockets,
+    subscribe=said("subscribe"),
+    unsubscribe=said("unsubscribe"),
+    answer=socket_answer,
+    answer_tokens=(b'"event":', b"pong"),
+    names_per_message=100,  # our choice, as the next but one
+    rate=Rate(weight=480, seconds=3_600.0),
+    streams_per_connection=200,
+    connects=Rate(weight=3, seconds=1.0),
+    serves=_serves,
+    ping=b"ping",
+)
+PUBLIC = okx_sockets(
+    url="wss://ws.okx.com:8443/ws/v5/public",
+    channels={
+        "book": named("books"),
+        "quotes": named("bbo-tbt"),
+        "funding": _funding_names,
+        "open_interest": named("open-interest"),
+        "liquidations": _of_kind,
+    },
+)
+BUSINESS = okx_sockets(
+    url="wss://ws.okx.com:8443/ws/v5/business",
+    channels={"trades": named("trades-all"), "candles": named("candle1m")},
+)
+
 INSTRUMENTS = "/api/v5/public/instruments?instType="
 VENUE = Venue(
     source="okx",
@@ -290,8 +466,19 @@ VENUE = Venue(
         Request(f"{INSTRUMENTS}OPTION&uly=BTC-USD"),
         Request(f"{INSTRUMENTS}OPTION&uly=ETH-USD"),
     ),
-    flatten={"trades": trades, "trades_joined": trades_joined, "candles": candles, "instruments": instruments},
+    flatten={
+        "trades": trades,
+        "trades_joined": trades_joined,
+        "rows": rows,
+        "best": best,
+        "funding": funding,
+        "liquidations": liquidations,
+        "candles": candles,
+        "candles_frame": candles_frame,
+        "instruments": instruments,
+    },
     recording_names=("OKX", "OKEX"),
     refusal=refusal,
     books=BOOKS,
+    sockets=(PUBLIC, BUSINESS),
 )
