@@ -124,7 +124,7 @@ def test_times_are_the_venues_where_it_tells_one(quotes: pl.DataFrame):
 
 
 def test_bars_mark_prices_and_open_interest_are_those_of_the_frames(lake: tidelake.Lake):
-    bars: set[tuple[object, ...]] = set()
+    bars: set[tuple[Any, ...]] = set()
     tickers = 0
     for path in sorted(CRYPTOFEED.glob("*.ws.*")):
         venue = path.name.split(".")[0]

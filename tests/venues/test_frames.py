@@ -60,3 +60,10 @@ def test_it_means_nothing_in_tables_for_which_it_has_no_example(example):
 def test_every_mapping_of_streamed_tables_has_an_example_with_rows():
     wanted = {key for key, m in MAPPINGS.items() if m.spec.table in STREAMED and m.spec.kind == "frame"}
     assert wanted - {(example.source, example.mapping) for example in EXAMPLES if example.rows} == set()
+
+
+def test_a_bare_pong_is_no_damaged_frame():
+    frames = [Frame(n, RECV_NS + n, 0, "frame", text) for n, text in enumerate((b"pong", b"pon"))]
+    lines = split(b"".join(map(encode_line, frames)), first_n=0, known_before_ns=0)
+    found = decode(TABLES["quotes"], "okx", lines, "", {})
+    assert [bad.line for bad in found.rejected] == [1]

@@ -368,15 +368,17 @@ def channel(form: str) -> Callable[[str], tuple[str, ...]]:
 
 
 def said(verb: str) -> Callable[[Sequence[str], int], bytes]:
-    """A message to the socket, by verb."""
+    """A message to the socket, by verb; only subscriptions keep their number, since all answers look alike."""
 
     def message(names: Sequence[str], request: int) -> bytes:
-        method = {"jsonrpc": "2.0", "id": request, "method": f"public/{verb}"}
+        number = request if verb == "subscribe" else ENDED
+        method = {"jsonrpc": "2.0", "id": number, "method": f"public/{verb}"}
         return json.dumps({**method, "params": {"channels": list(names)}}).encode()
 
     return message
 
 
+ENDED = -3  # number of every message that ends subscriptions
 TEST = b'{"jsonrpc":"2.0","id":-2,"method":"public/test","params":{}}'
 HELLO = b'{"jsonrpc":"2.0","id":-1,"method":"public/set_heartbeat","params":{"interval":30}}'
 
