@@ -102,7 +102,7 @@ def test_every_quote_of_the_frames_is_in_the_table_once(quotes: pl.DataFrame):
     names = ["source", "channel", "quote_id", "bid_price", "bid_size", "ask_price", "ask_size"]
     numbered = quotes.filter(~pl.col("source").is_in(["kraken", "okx", "deribit"]))
     found = Counter(numbered.select(names).iter_rows())
-    assert found == Counter(wanted)
+    assert found == Counter(list(wanted))
     others = quotes.filter(pl.col("source").is_in(["kraken", "okx", "deribit"]))
     assert Counter(others.drop("quote_id").select([n for n in names if n != "quote_id"]).iter_rows()) == unnumbered
     assert set(quotes["validity"]) == {"UNPROVABLE"}
