@@ -1,6 +1,7 @@
 """What the venues say of their sockets: names, messages, answers."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_binance_futures_streams_come_from_the_address_that_has_them():
     assert coinm.book_page("BTCUSD_PERP").path == "/dapi/v1/depth?symbol=BTCUSD_PERP&limit=1000"
 
 
-def sent(payload: bytes) -> object:
+def sent(payload: bytes) -> Any:
     return json.loads(payload)
 
 
