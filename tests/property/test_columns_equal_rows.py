@@ -146,12 +146,15 @@ def test_escaped_words_are_found_and_doubled_ones_are_told_by_both_readings(mapp
     rng = random.Random(mapping.version)
     good = [payload(mapping, styles_for(mapping, rng), n, rng, 0.0).decode() for n in range(20)]
     plain = assert_same(mapping, b"".join(line(mapping, n, body.encode()) for n, body in enumerate(good)))
+    digests = [name for name, rule in mapping.spec.fields.items() if rule.digest]  # of the bytes, not of what they mean
     for path, words in mapping.spec.where.items():
+        if not isinstance(words[0], str):
+            continue
         key = f'"{path.rpartition(".")[2]}":'
         other = [_change(body, key, lambda word: spelled(word)) for body in good]
         assert other != good
         found = assert_same(mapping, b"".join(line(mapping, n, body.encode()) for n, body in enumerate(other)))
-        assert found.rows.equals(plain.rows)
+        assert found.rows.drop_columns(digests).equals(plain.rows.drop_columns(digests))
         assert not found.rejected
         for first in (*words, "another"):
             twice = f'"{first}",{key}'

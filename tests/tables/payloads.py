@@ -9,6 +9,7 @@ RECV_NS = 1_618_677_817_079_762_123
 EVENT_US = RECV_NS // 1_000 - 5_000_000
 SYMBOLS = {
     "coinbase": ["BTC-USD", "ETH-USD"],
+    "coinbase-advanced": ["BTC-USD", "ETH-USD"],
     "kraken": ["BTC/USD", "ETH/EUR"],
     "binance-coinm": ["BTCUSD_PERP", "ETHUSD_PERP"],
 }

@@ -20,10 +20,10 @@ from tidelake.tables.field_tree import build_tree, full_path
 from tidelake.tables.mapping import FieldRule, Mapping
 from tidelake.tables.schema import Table
 from tidelake.tables.segment_lines import SegmentLines
-from tidelake.tables.values import DAY_US, FIRST_TIME_US
+from tidelake.tables.values import DAY_US, FIRST_TIME_US, LAST_TIME_US
 from tidelake.venues.spec import Venue
 
-MOST_MS = 10**15  # a count of ms above it is no time, and would overflow as us
+MOST_MS = LAST_TIME_US // 1_000
 
 Column = tuple[pa.Array, Mask]  # values, and which of them are good
 
@@ -114,6 +114,7 @@ def _convert(rule: FieldRule, tokens: Tokens, venue: Venue) -> Column:
             return _words(rule, tokens)
         case unit:
             us, good = _times(unit, tokens)
+            good &= np.abs(us) <= LAST_TIME_US
             return pa.array(us, mask=~good), good
 
 

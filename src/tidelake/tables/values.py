@@ -14,6 +14,7 @@ ISO8601 = re.compile(
     r"(Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])\Z"
 )
 FIRST_TIME_US = 1_230_940_800_000_000  # 2009-01-03, the first Bitcoin block: no market is older
+LAST_TIME_US = 253_402_300_799_999_999  # the end of the year 9999: what readers of tables can show
 DAY_US = 86_400_000_000
 MOST_DIGITS = 20  # before the point
 INT64_MAX = 2**63 - 1
@@ -75,7 +76,7 @@ def to_event_us(value: object, unit: str) -> int:
     if number.adjusted() + US_EXPONENT[unit] >= MOST_DIGITS:
         raise ValueError(f"{value!r} is not a time in {unit}")
     us = CUT.multiply(number, Decimal((0, (1,), US_EXPONENT[unit])))
-    if us.copy_abs() > INT64_MAX:
+    if us.copy_abs() > LAST_TIME_US:
         raise ValueError(f"{value!r} is not a time in {unit}")
     return int(us)
 

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 from tidelake.raw.frame import Frame
-from tidelake.venues import symbols
+from tidelake.venues import coinbase_books, symbols
 from tidelake.venues.payloads import (
     INTERVAL_SECONDS,
     as_object,
@@ -254,4 +254,5 @@ VENUE = Venue(
     recording_names=("COINBASE_ADVANCED",),
     refusal=refusal,
     sockets=(SOCKETS,),
+    books=coinbase_books.ADVANCED,
 )
