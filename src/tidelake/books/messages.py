@@ -10,22 +10,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tidelake.kernels.book_codes import HEARTBEAT, NONE, OPEN, OTHER, PAGE, QUOTE, REFUSED, SNAPSHOT, UPDATE
 from tidelake.tables.rows import Rejected
 
 Integers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
-NONE = -(1 << 63)  # an id, number or checksum that the message does not carry
+__all__ = [
+    "ASK",
+    "BID",
+    "HEARTBEAT",
+    "KINDS",
+    "NONE",
+    "OPEN",
+    "OTHER",
+    "PAGE",
+    "PER_LEVEL",
+    "PER_MESSAGE",
+    "QUOTE",
+    "REFUSED",
+    "SNAPSHOT",
+    "UPDATE",
+    "BookFrames",
+    "BookStream",
+]
 
-# Kinds of messages.
-UPDATE = 0  # levels that change
-SNAPSHOT = 1  # the whole book, sent inside the stream
-PAGE = 2  # the whole book, answered by REST
-QUOTE = 3  # top of book: one bid, one ask (a side may be missing)
-HEARTBEAT = 4  # moves the sequence and holds no level
-OPEN = 5  # a connection was made
-OTHER = 6  # a frame of another channel that carries the connection's number
-REFUSED = 7  # a message of a book that could not be read, named in `refused`: to the book it is lost
+# UPDATE: levels that change. SNAPSHOT: the whole book, inside the stream. PAGE: the whole book, answered by REST.
+# QUOTE: top of book, one bid, one ask (a side may be missing). HEARTBEAT: moves the sequence and holds no level.
+# OPEN: a connection was made. OTHER: a frame of another channel that carries the connection's number.
+# REFUSED: a message of a book that could not be read, named in `refused`: to the book it is lost.
 KINDS: tuple[str, ...] = ("update", "snapshot", "page", "quote", "heartbeat", "open", "other", "refused")
 
 BID, ASK = 0, 1

@@ -3,26 +3,14 @@
 The kernels write the codes; tables, reports and errors use the words.
 """
 
-VALID, SUSPECT, INVALID, UNPROVABLE = range(4)
+from tidelake.kernels.book_codes import INVALID, SUSPECT, UNPROVABLE, VALID
+
+__all__ = ["INVALID", "REASONS", "RULES", "STATES", "SUSPECT", "UNPROVABLE", "VALID", "WORST_FIRST", "rule_words"]
+
 STATES: tuple[str, ...] = ("VALID", "SUSPECT", "INVALID", "UNPROVABLE")
 WORST_FIRST = (INVALID, SUSPECT, UNPROVABLE, VALID)
 
-(
-    NO_REASON,
-    NO_SNAPSHOT,
-    SEQUENCE_BREAK,
-    CHECKSUM_WRONG,
-    CONNECTION_LOST,
-    CONNECTION_GAP,
-    REFUSED_MESSAGE,
-    VALUE_TOO_LARGE,
-    PAGE_TOO_OLD,
-    AUDIT_DIFFERS,
-    CROSSED_BOOK,
-    QUOTE_DIFFERS,
-    NOTHING_OFFERED,
-    VENUE_RESET,
-) = range(14)
+# By code, as `kernels.book_codes` numbers them.
 REASONS: tuple[str, ...] = (
     "",
     "no snapshot yet",
@@ -37,14 +25,12 @@ REASONS: tuple[str, ...] = (
     "crossed or locked",
     "differs from the quote with the same update id",
     "the venue offers nothing to prove it by",
-    "reset by the venue",
 )
 
-# Bits of `Verdicts.proven`: what proved the book as it stands after a message.
-BY_SNAPSHOT, BY_SEQUENCE, BY_CHECKSUM, BY_QUOTE, BY_AUDIT, BY_CONNECTION = 1, 2, 4, 8, 16, 32
+# The bits of `Verdicts.proven`, lowest first: what proved the book as it stands after a message.
 RULES: tuple[str, ...] = ("snapshot", "sequence", "checksum", "quote", "audit", "connection")
 
 
 def rule_words(proven: int) -> str:
-    """The names of the bits, such as "sequence+checksum"; "" where none is set."""
+    """The names of the bits, such as "snapshot+sequence"; "" where none is set."""
     return "+".join(word for bit, word in enumerate(RULES) if proven >> bit & 1)
