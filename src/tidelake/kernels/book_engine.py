@@ -52,7 +52,6 @@ from tidelake.kernels.book_codes import (
 )
 from tidelake.kernels.book_links import carries_ids, follows, is_stale, joins
 from tidelake.kernels.book_memory import (
-    AUDITED,
     C_AUDITS_COMPARED,
     C_AUDITS_EQUAL,
     C_BREAKS,
@@ -226,7 +225,7 @@ def _check_room(books, rules, streams, messages, i):
         return (UPDATES_FULL if full == 1 else LEVELS_FULL), slot, levels
     group = books.groups[streams[stream, S_GROUP]]
     word = books.words[slot]
-    if group[PAGE_SERIAL] > min(word[TRIED], word[AUDITED]):
+    if group[PAGE_SERIAL] > word[TRIED]:
         return _room_to_roll(books, slot, group, levels)
     return DONE, -1, 0
 
@@ -511,7 +510,10 @@ def _take_update(books, rule, streams, messages, i, slot):
     _note_event(books, slot, messages.row[i, M_EVENT])
     word[LAST_ID] = last_id if linked or messages.row[i, M_KIND] != HEARTBEAT else word[LAST_ID]
     if rule[JOIN] != JOIN_NEVER:
-        keep_update(books, slot, messages, i)
+        if linked:
+            keep_update(books, slot, messages, i)
+        else:
+            forget_updates(books, slot)
     if word[PHASE] != LIVE:
         return 0, _try_page(books, rule, slot)
     if not linked and messages.row[i, M_KIND] == HEARTBEAT:
@@ -598,7 +600,6 @@ def _try_page(books, rule, slot):
     if rule[JOIN] == JOIN_NEVER or not _page_usable(books, slot) or word[TRIED] == group[PAGE_SERIAL]:
         return False
     word[TRIED] = group[PAGE_SERIAL]
-    word[AUDITED] = group[PAGE_SERIAL]
     page = group[PAGE_ID]
     at = _first_after(books, slot, page)
     kept = word[KEPT]
@@ -668,11 +669,10 @@ def _audit(books, rule, slot):
     word = books.words[slot]
     group = books.groups[word[GROUP]]
     page = group[PAGE_ID]
-    if rule[JOIN] == JOIN_NEVER or not _page_usable(books, slot) or word[AUDITED] == group[PAGE_SERIAL]:
+    if rule[JOIN] == JOIN_NEVER or not _page_usable(books, slot) or word[TRIED] == group[PAGE_SERIAL]:
         return 0
     if word[PHASE] != LIVE or word[LOST] or word[LAST_ID] < page:
         return 0
-    word[AUDITED] = group[PAGE_SERIAL]
     word[TRIED] = group[PAGE_SERIAL]
     if word[JOINING] != NONE:
         return 0

@@ -46,7 +46,6 @@ RING = 512  # tops, and quotes that wait, per book
     QUOTE_BAD,
     LOST,
     TRIED,
-    AUDITED,
     KNOWN_BID,
     KNOWN_BID_EXPONENT,
     KNOWN_ASK,
@@ -61,8 +60,8 @@ RING = 512  # tops, and quotes that wait, per book
     LEVELS_BEGIN,
     LEVELS_CAPACITY,
     LEVELS,
-) = range(29)
-FIRST_COUNTER = 29
+) = range(28)
+FIRST_COUNTER = 28
 UNBORN, WAITING, LIVE = range(3)
 
 # Words of a group: the books and the last page of one symbol.
