@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from tidelake.books.verify import BookReport, Progress as BookProgress
     from tidelake.raw.coverage import StreamCoverage
     from tidelake.tables.candle_building import CandlesBuilt
     from tidelake.tables.derive import Derived, Pending, Progress
@@ -310,6 +311,38 @@ class Lake:
             raise CoverageBroken(broken, found)
         return found
 
+    def verify_books(
+        self,
+        source: str | None = None,
+        symbol: str | None = None,
+        *,
+        lane: str | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+        progress: "BookProgress | None" = None,
+    ) -> "list[BookReport]":
+        """What is proven of each book, by every rule that its venue offers; see `books.verify`.
+
+        Args:
+            source, symbol, lane: Only this source, canonical symbol, lane.
+            start: Receive time from which on messages are counted, inclusive.
+            end: Receive time before which they are read, exclusive.
+            progress: Called as segments are read.
+        """
+        from tidelake.books.verify import HORIZON_NS, verify_books
+        from tidelake.raw.codec import key_from_environment
+
+        return verify_books(
+            self.store,
+            source=source,
+            symbol=symbol,
+            lane=lane,
+            start_ns=_ns(start) if start is not None else 0,
+            end_ns=_ns(end) if end is not None else HORIZON_NS,
+            key=key_from_environment(),
+            progress=progress,
+        )
+
     def maintain(
         self, tables: Sequence[str] = (), *, keep_days: float = 7, dry_run: bool = False
     ) -> "list[Maintained]":
@@ -323,6 +356,10 @@ class Lake:
         from tidelake.tables.maintain import table_sizes
 
         return table_sizes(self.store)
+
+
+def _ns(time: Time) -> int:
+    return (parse_time(time) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1) * 1_000
 
 
 def convert(frame: "pl.DataFrame", form: Form) -> "pl.DataFrame | pa.Table | pd.DataFrame":

@@ -1,6 +1,6 @@
 """The engine of books, slow and obvious: dicts of Decimal, zlib, and one `if` for each sentence of the rules.
 
-It is the specification of `tidelake.books.engine`; it shares no code with it. A message is a `Said`; all messages of one
+It is the specification of `tidelake.books.engine` and shares no code with it. A message is a `Said`; those of one
 connection go through one `SlowEngine`, and each answers (state, reason, rules, applied).
 """
 
@@ -8,6 +8,7 @@ import zlib
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 VALID, SUSPECT, INVALID, UNPROVABLE = "VALID", "SUSPECT", "INVALID", "UNPROVABLE"
 NOTHING = (UNPROVABLE, "the venue offers nothing to prove it by", "", False)
@@ -154,11 +155,11 @@ class Kept:
     quote_bad: bool = False
     lost: bool = False
     kept: list[Said] = field(default_factory=list)
-    bounds: tuple = (None, None)
+    bounds: tuple[Decimal | None, Decimal | None] = (None, None)
     tried: object = None
-    tops: deque = field(default_factory=lambda: deque(maxlen=MEMORY))
-    waiting: deque = field(default_factory=lambda: deque(maxlen=MEMORY))
-    counts: Counter = field(default_factory=Counter)
+    tops: deque[Any] = field(default_factory=lambda: deque(maxlen=MEMORY))
+    waiting: deque[Any] = field(default_factory=lambda: deque(maxlen=MEMORY))
+    counts: Counter[str] = field(default_factory=Counter)
 
     def state(self):
         if not self.live:
@@ -194,6 +195,7 @@ class Kept:
         self.tops.clear()
 
     def follows(self, said):
+        assert self.last is not None
         if self.rule.link == "counts":
             return said.first_id == self.last + 1 and said.last_id >= said.first_id
         if self.rule.link == "names":
@@ -439,7 +441,9 @@ class SlowEngine:
         for kept in self.of(said.symbol):
             proven = set()
             if kept.rule.pages:
-                if not kept.live or (kept.lost and said.last_id is not None and (kept.last is None or said.last_id >= kept.last)):
+                if not kept.live or (
+                    kept.lost and said.last_id is not None and (kept.last is None or said.last_id >= kept.last)
+                ):
                     applied = kept.try_page(said) or applied
                 else:
                     proven = kept.audit(said)

@@ -1,6 +1,8 @@
 """The engine of arrays equals the engine of dicts, whatever happens on the way and however messages are cut."""
 
 import random
+from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from tests.books import venue_streams
 from tests.books.columns import as_frames, recv_ns
-from tests.books.slow_engine import SlowEngine
+from tests.books.slow_engine import Said, SlowEngine
 from tidelake.books.engine import BookEngine, Verdicts
 from tidelake.books.states import REASONS, STATES, rule_words
 from tidelake.kernels.book_memory import COUNTERS
@@ -25,7 +27,7 @@ def fast(engine, messages, streams, cuts=()):
     """Verdicts of the engine, run in parts that end at the cuts."""
     frames, clocks = as_frames(messages, streams), recv_ns(messages)
     ends = [0, *sorted(cuts), len(messages)]
-    parts = [engine.run(frames.part(a, b), clocks[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+    parts = [engine.run(frames.part(a, b), clocks[a:b]) for a, b in pairwise(ends)]
     return Verdicts(*(np.concatenate([getattr(part, name) for part in parts]) for name in Verdicts.__annotations__))
 
 
@@ -58,13 +60,11 @@ def test_engine_equals_the_engine_of_dicts(source, seed):
         kept = slow.books[stream.symbol, stream.channel]
         assert engine.counters(stream) == {name: kept.counts[name] for name in COUNTERS}
         bids, asks = engine.levels(stream)
-        assert [(l.price, l.size) for l in bids] == sorted(_sizes(kept.book.bids), reverse=True)
-        assert [(l.price, l.size) for l in asks] == sorted(_sizes(kept.book.asks))
+        assert [(level.price, level.size) for level in bids] == sorted(_sizes(kept.book.bids), reverse=True)
+        assert [(level.price, level.size) for level in asks] == sorted(_sizes(kept.book.asks))
 
 
 def _sizes(side):
-    from decimal import Decimal
-
     return [(price, Decimal(size)) for price, (_, size) in side.items()]
 
 
@@ -81,3 +81,27 @@ def test_verdicts_do_not_depend_on_cuts_nor_on_being_written_down(source, seed):
     half = len(messages) // 2
     before = told(fast(engine, messages[:half], streams))
     assert before + told(fast(BookEngine.load(engine.dump()), messages[half:], streams)) == whole
+
+
+def test_generated_streams_reach_every_state_and_reason():
+    """What the comparisons above rest on: a reason that no stream brings about would be compared with nothing."""
+    found = set()
+    for source in venue_streams.SOURCES:
+        for seed in range(40):
+            messages = venue_streams.messages(source, seed)
+            found |= {
+                (source, state, reason) for state, reason, *_ in SlowEngine(source, streams_of(source)).run(messages)
+            }
+    assert {state for _, state, _ in found} == set(STATES)
+    too_large = REASONS.index("a level does not fit the book's scale")  # the engine of dicts has no such bound
+    assert {reason for *_, reason in found} == {reason for i, reason in enumerate(REASONS) if i != too_large}
+    assert ("coinbase", "VALID", "") not in found
+
+
+def test_a_level_beyond_the_scale_of_its_book_loses_the_book():
+    streams = streams_of("kraken")
+    fine = Said("snapshot", "BTC-USD", "book-10", (("bid", "0.000000000000000001", "1"),))
+    large = Said("update", "BTC-USD", "book-10", (("ask", "900000", "1"),))
+    verdicts = told(fast(BookEngine("kraken"), [fine, large], streams))
+    assert verdicts[0][:2] == ("VALID", "")
+    assert verdicts[1] == ("INVALID", "a level does not fit the book's scale", "", False)
