@@ -1,0 +1,128 @@
+"""Frames from a socket: our connection against the `websockets` library, and the whole capture to the bus.
+
+The flooding venue is a process of its own on the same cores. Nothing lost: every frame sent is counted in the sealed
+segments. Latency is from the receive clock, taken at the socket, to the call of the bus with the row.
+"""
+
+import asyncio
+import resource
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.flood import flooding
+from benchmarks.report import Figure, judge
+from tidelake.jobs.capture import CaptureSettings, capture_async
+from tidelake.jobs.session import Settings
+from tidelake.raw.ledger import Ledger
+from tidelake.raw.store import Store
+from tidelake.transport.websocket import Heard, Pulse, connect
+
+FRAMES, QUICK_FRAMES = 1_000_000, 100_000
+BUDGET_RATE, BUDGET_P99 = 50_000, 0.050
+INPUTS = "200-byte Binance frames, seven of ten book updates, from a flooding process on the same cores"
+
+
+async def _ours(url: str, count: int) -> None:
+    inbox: list[Heard] = []
+    connection = await connect(url.replace("http", "ws") + f"/{count}/0/stream", inbox, Pulse())
+    connection.send(b"go")
+    while connection.frames <= count:
+        await asyncio.sleep(0.01)
+        inbox.clear()
+    await connection.close()
+
+
+async def _websockets(url: str, count: int) -> None:
+    from websockets.asyncio.client import connect as plain
+
+    address = url.replace("http", "ws") + f"/{count}/0/stream"
+    async with plain(address, compression=None, max_size=None, ping_interval=None, proxy=None) as link:
+        await link.send("go")
+        kept = []
+        for _ in range(count + 1):
+            kept.append((time.time_ns(), time.monotonic_ns(), await link.recv(decode=False)))
+            if len(kept) > 10_000:
+                kept.clear()
+
+
+def _timed(work: Callable[[str, int], Awaitable[None]], url: str, count: int) -> tuple[float, float]:
+    """Frames per second, and processor seconds per 10,000 frames; the half second before the first is taken off."""
+    wall, cpu = time.perf_counter(), time.process_time()
+
+    async def run() -> None:
+        await work(url, count)
+
+    asyncio.run(run())
+    took, used = time.perf_counter() - wall - 0.5, time.process_time() - cpu
+    return count / took, used / count * 10_000
+
+
+async def _capture(url: str, store: Store, count: int, pace: int) -> tuple[float, float, list[np.ndarray], int]:
+    late: list[np.ndarray] = []
+    seen = {"first": 0, "last": 0}
+
+    def publish(table: str, rows: pa.Table) -> None:
+        clocks = rows["recv_ns"].to_numpy()
+        late.append(time.time_ns() - clocks)
+        seen["first"] = seen["first"] or int(clocks[0])
+        seen["last"] = max(seen["last"], int(clocks[-1]))
+
+    cpu = time.process_time()
+    task = asyncio.create_task(
+        capture_async(
+            store,
+            {"binance-spot": ["BTC-USDT"]},
+            settings=Settings(url=f"{url}/{count}/{pace}"),
+            capturing=CaptureSettings(publish=publish, rotate_bytes=32 << 20),
+        )
+    )
+    before = -1
+    while sum(map(len, late)) != before or before <= 0:  # until a second brings no more rows
+        before = sum(map(len, late))
+        await asyncio.sleep(2.0)
+    task.cancel()
+    report = await task
+    used = time.process_time() - cpu
+    return (seen["last"] - seen["first"]) / 1e9, used, late, report.shed
+
+
+def _kept(store: Store) -> int:
+    ledger = Ledger(store)
+    return sum(entry.segment.lines for lane in ledger.lanes() for entry in ledger.entries(lane))
+
+
+def run(work: Path, *, quick: bool) -> list[Figure]:
+    count = QUICK_FRAMES if quick else FRAMES
+    with flooding() as url:
+        ours, ours_cpu = _timed(_ours, url, count // 2)
+        peer, peer_cpu = _timed(_websockets, url, count // 10)
+        flood_store = Store.open(work / "flood")
+        span, used, late, shed = asyncio.run(_capture(url, flood_store, count, 0))
+        paced_store = Store.open(work / "paced")
+        _, paced_used, paced, paced_shed = asyncio.run(_capture(url, paced_store, count // 4, BUDGET_RATE // 2))
+    lost = count - (_kept(flood_store) - 4) + count // 4 - (_kept(paced_store) - 4)
+    p50, p99, p999 = (float(np.percentile(np.concatenate(paced), q)) / 1e9 for q in (50, 99, 99.9))
+    flood_p99 = float(np.percentile(np.concatenate(late), 99)) / 1e9
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return [
+        Figure(
+            "sockets", "frames from one socket, two clocks each", ours, "frames/s",
+            peer="websockets", peer_measured=peer, ratio=ours / peer, inputs=INPUTS,
+            details={"cpu_per_10000_s": ours_cpu, "peer_cpu_per_10000_s": peer_cpu},
+        ),
+        Figure(
+            "sockets", "capture: sockets to raw, decoded, published", count / span, "frames/s",
+            budget="at least 50,000, nothing lost", verdict=judge(count / span >= BUDGET_RATE and not lost and not shed),
+            inputs=INPUTS, note=f"{lost} frames lost, {shed + paced_shed} lines shed, peak {peak:.0f} MB",
+            details={"cpu_per_10000_s": used / count * 10_000, "p99_s": flood_p99, "peak_mb": peak},
+        ),
+        Figure(
+            "sockets", "p99 from receipt to bus at 25,000 frames/s", p99, "s",
+            budget="under 0.05 s", verdict=judge(p99 < BUDGET_P99), inputs=INPUTS,
+            details={"p50_s": p50, "p999_s": p999, "cpu_per_10000_s": paced_used / (count // 4) * 10_000},
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,113 @@
+"""Kill -9 in the middle of a capture: what is recovered is a prefix of what was sent, and the next one goes on."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.transport.socket_server import SocketServer
+from tidelake.jobs.capture import capture_async
+from tidelake.jobs.session import Settings
+from tidelake.raw.coverage import coverage
+from tidelake.raw.ledger import Ledger
+from tidelake.raw.segments import iter_frames
+from tidelake.raw.store import Store
+from tidelake.raw.verify import verify
+
+SOURCE, SYMBOL = "binance-spot", "BTC-USDT"
+
+
+class Venue:
+    """Sends trades numbered over all connections, and remembers which connection was sent which."""
+
+    def __init__(self):
+        self.sent: list[list[int]] = []
+        self.next = 0
+
+    async def script(self, peer):
+        message = await peer.read()
+        if message is None:
+            return
+        mine: list[int] = []
+        self.sent.append(mine)
+        await peer.send(b'{"result":null,"id":%d}' % json.loads(message)["id"])
+        while True:
+            for _ in range(20):
+                number, self.next = self.next, self.next + 1
+                mine.append(number)  # before it is sent: what is kept can only be a part of it
+                now = time.time_ns() // 1_000_000
+                data = {"e": "trade", "E": now, "s": "BTCUSDT", "t": number, "p": "1.5", "q": "2", "T": now}
+                data |= {"m": False, "M": True}
+                await peer.send(json.dumps({"stream": "btcusdt@trade", "data": data}).encode())
+            await asyncio.sleep(0.005)
+
+
+def killed_capture(lake, url):
+    command = [sys.executable, "-m", "tidelake", "--lake", str(lake), "-q", "capture", SOURCE, SYMBOL]
+    command += ["--channels", "trades", "--url", url, "--ntp", "", "--rotate", "1s"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ.copy())
+
+
+async def kill_and_go_on(lake, times, seed):
+    draw = random.Random(seed)
+    venue = Venue()
+    async with SocketServer(venue.script) as server:
+        url = f"http://localhost:{server.port}"
+        for done in range(times):
+            child = killed_capture(lake, url)
+            while len(venue.sent) <= done:  # until it is subscribed
+                await asyncio.sleep(0.02)
+                assert child.poll() is None, child.stderr.read().decode()
+            await asyncio.sleep(draw.uniform(0.0, 1.5))
+            child.send_signal(signal.SIGKILL)
+            await asyncio.to_thread(child.communicate)
+            assert child.returncode == -signal.SIGKILL
+        settings = Settings(url=url)
+        store = Store.open(lake)
+        await capture_async(store, {SOURCE: [SYMBOL]}, channels=["trades"], seconds=0.5, settings=settings)
+        return venue.sent
+
+
+def check(lake, sent):
+    store = Store.open(lake)
+    ledger = Ledger(store)
+    lanes = [lane for lane in ledger.lanes() if lane.startswith("capture.")]
+    kept = {}
+    for lane in lanes:
+        frames = [frame for entry in ledger.entries(lane) for frame in iter_frames(store, entry.segment)]
+        assert [frame.n for frame in frames] == list(range(len(frames)))
+        found = [json.loads(frame.payload) for frame in frames if frame.kind == "frame"]
+        if numbers := [one["data"]["t"] for one in found if "stream" in one]:
+            kept[numbers[0]] = numbers
+    by_first = {numbers[0]: numbers for numbers in sent if numbers}
+    for first, numbers in kept.items():
+        assert numbers == by_first[first][: len(numbers)]
+    assert list(store.spool().iterdir()) == []
+    assert verify(store).problems == []
+    (covered,) = coverage(entry for lane in lanes for entry in ledger.entries(lane))
+    assert covered.messages == sum(map(len, kept.values()))
+    spans = [(each.first, each.last) for each in covered.intervals if each.state == "VALID"]
+    assert sum(last - first + 1 for first, last in spans) == covered.messages
+    return kept
+
+
+@pytest.mark.slow
+def test_killed_captures_leave_prefixes_and_the_next_goes_on(tmp_path):
+    sent = asyncio.run(kill_and_go_on(tmp_path / "lake", 5, seed=1))
+    kept = check(tmp_path / "lake", sent)
+    assert len(sent) == 6
+    assert sum(map(len, kept.values())) > 500
+
+
+@pytest.mark.soak
+def test_fifty_killed_captures_leave_prefixes_and_the_next_goes_on(tmp_path):
+    sent = asyncio.run(kill_and_go_on(tmp_path / "lake", 50, seed=2))
+    kept = check(tmp_path / "lake", sent)
+    assert len(sent) == 51
+    assert sum(map(len, kept.values())) > 5_000
