@@ -25,6 +25,7 @@ Publish = Callable[[str, pa.Table], None]
 """Table name and rows, called in the thread of the flow: where it is slow the flow sheds, and the capture goes on."""
 
 QUEUE_BYTES = 64 << 20
+ROUND_BYTES = 4 << 20
 LATENCIES = 100_000  # the latest ones are kept for the quantiles
 log = logging.getLogger(__name__)
 
@@ -191,13 +192,20 @@ class Flow:
                 self._turn.wait_for(lambda: self._queue or self._closing)
                 if not self._queue:
                     return
-                pieces = list(self._queue)
-                self._queue.clear()
+                pieces = self._next_pieces()
                 self._turn.notify_all()
             for run in _runs(pieces):
                 self._take(run)
             with self._turn:
                 self._queued -= sum(len(piece.lines) for piece in pieces)
+
+    def _next_pieces(self) -> list[Piece]:
+        """What is worked on at once; not all of a long queue, since decoding takes many times its bytes in memory."""
+        pieces, size = [], 0
+        while self._queue and size < ROUND_BYTES:
+            pieces.append(self._queue.popleft())
+            size += len(pieces[-1].lines)
+        return pieces
 
     def _take(self, pieces: Sequence[Piece]) -> None:
         number = pieces[0].lane

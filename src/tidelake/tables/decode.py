@@ -221,6 +221,8 @@ def _read_mapping(
         chosen = np.setdiff1d(chosen, np.union1d(wrapped, torn))
     chosen = chosen[in_validity(mapping, lines.recv_ns[chosen])]
     wrapped = wrapped[in_validity(mapping, lines.recv_ns[wrapped])]
+    if not len(chosen) and not len(wrapped):  # most mappings, in the small pieces of a live capture
+        return Decoded(table.schema.empty_table(), [], 0)
     if mapping.spec.flatten:
         slow, rejected = _read_slowly(mapping, table, venue, lines, np.union1d(chosen, wrapped), noting, context)
         rows, rejected = _storable(table, slow, rejected)
