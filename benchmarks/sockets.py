@@ -2,7 +2,7 @@
 
 The flooding venue is a process of its own on the same cores. Nothing lost: every frame sent is counted in the sealed
 segments. Latency is from the receive clock, taken at the socket, to the call of the bus with the row; that of the first
-second, in which kernels are loaded, is left out. Book updates are kept, found and passed by: nothing judges them here.
+second, in which kernels are loaded, is left out. Books are judged by the rules of their venue.
 """
 
 import asyncio

@@ -60,7 +60,7 @@ def kept(store, lane=None, key=None):
 
 def trade_ids(frames):
     found = [json.loads(frame.payload) for frame in frames if frame.kind == "frame"]
-    return [one["data"]["t"] for one in found if "stream" in one]
+    return [one["data"]["t"] for one in found if one.get("data", {}).get("e") == "trade"]
 
 
 def one_capture(store, script, seconds=1.0, symbols=("BTC-USDT",), channels=("trades",), capturing=None, **settings):
@@ -243,21 +243,22 @@ def test_many_streams_are_shared_out_to_connections(store, monkeypatch):
 def test_rest_pages_stand_in_the_lane_where_they_came(store):
     from tidelake.sim.playback import Item, Playback
 
-    page = json.dumps({"lastUpdateId": 5, "bids": [["1.0", "2"]], "asks": [["1.1", "2"]]}).encode()
+    page = json.dumps({"lastUpdateId": 5, "bids": [["100.00", "2"]], "asks": [["101.00", "2"]]}).encode()
     frames = [Item(10**18 + n, "frame", trade("btcusdt", n)) for n in range(10)]
     answer = Item(10**18, "frame", b'{"result":null,"id":1}')
     path = "GET https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=5000"
-    recording = [answer, *frames, Item(10**18, "page", page, path)]
+    updates = [Item(10**18 + n, "frame", depth(n, n)) for n in range(4, 9)]
+    recording = [answer, *frames, *updates, Item(10**18, "page", page, path)]
     with Playback(recording, speed=0, wait_for_message=True, stay_open=True) as server:
         settings = Settings(url=server.url, patience=QUICK)
-        report = capture(store, {SOURCE: ["BTC-USDT"]}, channels=["trades", "book"], seconds=2, settings=settings)
+        report = capture(store, {SOURCE: ["BTC-USDT"]}, channels=["trades", "book"], seconds=5, settings=settings)
     found = kept(store)
     (place,) = [n for n, frame in enumerate(found) if frame.kind == "page"]
     assert place > 2
     kept_page = found[place]
     assert (kept_page.payload, kept_page.feed, kept_page.symbol, kept_page.status) == (page, "book", "BTC-USDT", 200)
     assert kept_page.request.endswith("/api/v3/depth?symbol=BTCUSDT&limit=5000")
-    assert report.links[0].pages == 1
+    assert (report.links[0].pages, report.rows[1].book, report.exit_code) == (1, "VALID", 0)
     assert trade_ids(found) == list(range(10))
 
 
@@ -386,3 +387,73 @@ def test_unverified_books_want_one_page_after_each_opening():
         assert [want.symbol for want in judge.wanted()] == ["BTC-USDT"]
         judge.take(split(page, first_n=0, known_before_ns=0))
         assert judge.wanted() == []
+
+
+def depth(first, last, bid="100.10"):
+    data = {"e": "depthUpdate", "E": time.time_ns() // 1_000_000, "s": "BTCUSDT", "U": first, "u": last}
+    return json.dumps({"stream": "btcusdt@depth@100ms", "data": data | {"b": [[bid, "1.5"]], "a": []}}).encode()
+
+
+class BookVenue:
+    """Numbered book updates over the socket and pages over HTTP on the same port; one update is lost where asked."""
+
+    def __init__(self, lose=()):
+        self.lose, self.number, self.pages = set(lose), 0, 0
+        self.sockets = SocketServer(self.script)
+
+    async def serve(self, reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"Upgrade" not in head and b"upgrade" not in head:
+            self.pages += 1
+            page = {"lastUpdateId": self.number, "bids": [["100.00", "1"]], "asks": [["101.00", "1"]]}
+            body = json.dumps(page).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            await writer.drain()
+            writer.close()
+            return
+        fresh = asyncio.StreamReader()
+        fresh.feed_data(head)
+
+        async def forward():
+            while chunk := await reader.read(1 << 16):
+                fresh.feed_data(chunk)
+            fresh.feed_eof()
+
+        forwarding = asyncio.create_task(forward())
+        await self.sockets._serve(fresh, writer)
+        forwarding.cancel()
+
+    async def script(self, peer):
+        await peer.send(ok(await peer.read()))
+        while True:
+            self.number += 1
+            if self.number not in self.lose:
+                await peer.send(depth(self.number, self.number))
+            await asyncio.sleep(0.01)
+
+
+def test_a_lost_update_makes_the_book_invalid_until_a_page_synchronises_it(store):
+    async def work():
+        venue = BookVenue(lose=[250])
+        server = await asyncio.start_server(venue.serve, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        settings = Settings(url=url, patience=QUICK)
+        report = await capture_async(store, {SOURCE: ["BTC-USDT"]}, channels=["book"], seconds=6, settings=settings)
+        server.close()
+        return report, venue
+
+    report, venue = asyncio.run(asyncio.wait_for(work(), 60))
+    assert venue.number > 300
+    (row,) = report.rows
+    assert venue.pages >= 2
+    assert report.links[0].pages == venue.pages
+    assert (row.state, row.book, row.gaps) == ("captured", "VALID", 1)
+    assert report.exit_code == 3
+
+    from tidelake.books.verify import verify_books
+
+    found = [each for each in verify_books(store) if each.symbol == "BTC-USDT" and each.frames]
+    (book,) = found
+    states = [interval.state for interval in book.intervals]
+    assert states == ["INVALID", "VALID", "INVALID", "VALID"]
+    assert book.breaks == 1

@@ -45,6 +45,7 @@ TABLES_OF = {"book": ("book_deltas", "book_snapshots")}  # other channels have t
 TICK_SECONDS = 0.01
 SLOW_TICKS = 20  # of which one looks after rotation, renewal and books
 OVERLAP_SECONDS = 1.0
+IN_STEP_SECONDS = 60.0
 NTP_SECONDS = 3_600.0
 
 
@@ -55,7 +56,7 @@ class CaptureSettings:
     Attributes:
         rotate_seconds, rotate_bytes: A part file is sealed when it is so old or so long.
         publish: Takes the rows of each table; None where nobody listens, and then nothing but trades is decoded.
-        verifier: Makes the judge of a connection's books, from the source id and the plan.
+        verifier: Makes the judge of a connection's books, from its plan; by default that of `books verify`.
         queue_bytes: Lines that may wait to be published; beyond it they are shed.
         ntp: Time server asked once an hour; "" leaves the clock's offset unknown.
     """
@@ -194,8 +195,7 @@ class _Capture:
             key=self.session.key,
             meta=meta,
         )
-        pages = plan.sockets.book_page is not None
-        make = self.settings.verifier or (lambda plan: Unverified(plan.symbols("book"), pages=pages))
+        make = self.settings.verifier or _judge
         self.flow.add(number, venue.source, lambda: make(plan), published=published)
         return CaptureLane(number, plan, link, writer, self.flow, self.session)
 
@@ -236,11 +236,12 @@ class _Capture:
             self.session.settings.progress(frames, None, text)
 
     async def _renew(self, old: CaptureLane) -> None:
-        """A second connection; the first is closed when it is in step. While it is not, the first goes on."""
+        """A second connection; the first is closed when the second is in step, or has had a minute for it."""
         new = self._open(old.plan, published=False)
         self._lanes.append(new)
         new.start()
-        while not new.synchronised:
+        waited_from = time.monotonic()
+        while not new.synchronised and time.monotonic() - waited_from < IN_STEP_SECONDS:
             await asyncio.sleep(TICK_SECONDS)
         self.flow.publish_lane(new.number)
         await asyncio.sleep(OVERLAP_SECONDS)
@@ -312,7 +313,7 @@ class _Capture:
         mine = coverage(entry for entry in entries if entry.source == source)
         gaps = {(each.feed, each.symbol): each.gaps for each in mine}
         refused = {(symbol, channel): reason for symbol, channel, reason in lane.left_out()}
-        states = self.flow.states()
+        states, breaks = self.flow.states(), self.flow.breaks()
         rows = []
         for symbol, channel in dict.fromkeys((stream.symbol, stream.channel) for stream in lane.plan.streams):
             row = CapturedStream(source, symbol, channel, "captured" if lane.link.opens else "failed")
@@ -320,7 +321,9 @@ class _Capture:
             row = replace(
                 row,
                 rows=sum(self.flow.rows[source, table, symbol] for table in tables),
-                gaps=gaps.get((channel, symbol), 0) + (len(lane.link.losses) if channel != "trades" else 0),
+                gaps=gaps.get((channel, symbol), 0)
+                + (len(lane.link.losses) if channel != "trades" else 0)
+                + (breaks.get((source, symbol), 0) if channel == "book" else 0),
                 book=states.get((source, symbol), "") if channel == "book" else "",
             )
             if not lane.link.opens:
@@ -338,6 +341,14 @@ class _Capture:
         ahead = 0 if self.offset is None else self.offset.offset_ns
         p50, p99, p999 = (np.percentile(found, (50, 99, 99.9)) + ahead) / 1e6
         return float(p50), float(p99), float(p999)
+
+
+def _judge(plan: PlannedLink) -> Verifier:
+    """The books of a connection by the rules of their venue."""
+    from tidelake.jobs.capture_books import BookVerifier  # loads the kernels
+
+    symbols, pages = plan.symbols("book"), plan.sockets.book_page is not None
+    return BookVerifier(plan.venue.source, symbols, pages=pages) if symbols else Unverified([], pages=False)
 
 
 def _planned(links: Sequence[PlannedLink], left: Sequence[LeftOut]) -> CaptureReport:

@@ -46,8 +46,14 @@ class Verifier(Protocol):
     def wanted(self) -> Sequence[Wanted]:
         """Books that are to be synchronised again."""
 
+    def in_step(self) -> bool:
+        """Whether every book has begun and none is to be synchronised."""
+
     def states(self) -> Mapping[str, str]:
         """Symbol to the state of its worst book."""
+
+    def breaks(self) -> Mapping[str, int]:
+        """Symbol to the breaks of its books, by the venue's numbers."""
 
 
 class Unverified:
@@ -68,7 +74,13 @@ class Unverified:
     def wanted(self) -> Sequence[Wanted]:
         return [Wanted(symbol, "page") for symbol in self._missing]
 
+    def in_step(self) -> bool:
+        return not self._missing
+
     def states(self) -> Mapping[str, str]:
+        return {}
+
+    def breaks(self) -> Mapping[str, int]:
         return {}
 
 
@@ -156,9 +168,17 @@ class Flow:
         """Books of the lane that are to be synchronised again."""
         return self._lanes[lane].verifier.wanted()
 
+    def in_step(self, lane: int) -> bool:
+        """Whether the lane's books are all in step."""
+        return self._lanes[lane].verifier.in_step()
+
     def states(self) -> dict[tuple[str, str], str]:
         """The state of each book by source and symbol."""
         return {(lane.source, s): state for lane in self._lanes.values() for s, state in lane.verifier.states().items()}
+
+    def breaks(self) -> dict[tuple[str, str], int]:
+        """The breaks of each book by source and symbol, in lanes that have not been dropped."""
+        return {(lane.source, s): n for lane in self._lanes.values() for s, n in lane.verifier.breaks().items()}
 
     def put(self, piece: Piece) -> None:
         """Hand on lines that are kept; where the queue is full they are shed."""

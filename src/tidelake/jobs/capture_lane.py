@@ -152,7 +152,7 @@ class CaptureLane:
     @property
     def synchronised(self) -> bool:
         """Whether it hears everything that it is to hear, with every book in step."""
-        return self.link.ready and not self.flow.wanted(self.number)
+        return self.link.ready and self.flow.in_step(self.number)
 
     def left_out(self) -> Sequence[tuple[str, str, str]]:
         """Symbol, channel and reason of each stream that the venue refused."""

@@ -1,0 +1,59 @@
+"""The judge of a connection's books: the same reading and the same engine as `books verify` has for a sealed lane."""
+
+from collections.abc import Mapping, Sequence
+
+from tidelake.books.engine import BookEngine
+from tidelake.books.frames import read_book_frames
+from tidelake.books.states import STATES, WORST_FIRST
+from tidelake.jobs.capture_flow import Wanted
+from tidelake.tables.segment_lines import SegmentLines
+
+
+class BookVerifier:
+    """Books of these symbols over one connection. `take` is called by one thread, the others by any."""
+
+    def __init__(self, source: str, symbols: Sequence[str], *, pages: bool) -> None:
+        self._source = source
+        self._symbols = list(symbols)
+        self._pages = pages
+        self._engine = BookEngine(source)
+        self._context: dict[str, str] = {}
+        self._wanted: list[Wanted] = []
+        self._states: dict[str, str] = {}
+        self._breaks: dict[str, int] = {}
+
+    def take(self, lines: SegmentLines) -> None:
+        frames = read_book_frames(self._source, lines, self._context)
+        if not len(frames):
+            return
+        self._engine.run(frames, lines.recv_ns[frames.line])
+        self._look()
+
+    def _look(self) -> None:
+        """What the other threads may see, put in place at once."""
+        wanted = {want.stream.symbol: want.by for want in self._engine.wanted}
+        order = [STATES[state] for state in WORST_FIRST]
+        states: dict[str, str] = {}
+        breaks: dict[str, int] = {}
+        for stream in self._engine.streams():
+            state, _ = self._engine.state(stream)
+            before = states.get(stream.symbol, state)
+            states[stream.symbol] = min(state, before, key=order.index)
+            counted = self._engine.counters(stream)["breaks"]
+            breaks[stream.symbol] = breaks.get(stream.symbol, 0) + counted
+        mine = [symbol for symbol in self._symbols if symbol in wanted]
+        # A venue without pages brings the snapshot by itself when it is subscribed again.
+        self._wanted = [Wanted(symbol, wanted[symbol] if self._pages else "subscription") for symbol in mine]
+        self._states, self._breaks = states, breaks
+
+    def wanted(self) -> Sequence[Wanted]:
+        return self._wanted
+
+    def in_step(self) -> bool:
+        return not self._wanted and all(symbol in self._states for symbol in self._symbols)
+
+    def states(self) -> Mapping[str, str]:
+        return self._states
+
+    def breaks(self) -> Mapping[str, int]:
+        return self._breaks
