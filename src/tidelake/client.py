@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tidelake.books.verify import BookReport, Progress as BookProgress
     from tidelake.raw.coverage import StreamCoverage
     from tidelake.tables.candle_building import CandlesBuilt
-    from tidelake.tables.derive import Derived, Pending, Progress
+    from tidelake.tables.derive import Derived, Pending, Progress, Reader
     from tidelake.tables.maintain import Maintained
     from tidelake.tables.mapping import Mapping
 
@@ -115,13 +115,13 @@ class Lake:
 
         reports: list[Derived | CandlesBuilt] = []
         broken: list[TidelakeError] = []
-        for name in tables or self._mapped():
+        for name in tables or self._sourced():
             try:
                 reports.append(
                     derive_table(
                         self.store,
                         table(name),
-                        mappings=self.mappings,
+                        reader=self._reader(name),
                         key=key_from_environment(),
                         progress=progress,
                     )
@@ -139,13 +139,27 @@ class Lake:
         from tidelake.tables.derive import pending
         from tidelake.tables.registry import table
 
-        return [pending(self.store, table(name), self.mappings) for name in tables or self._mapped()]
+        return [pending(self.store, table(name), self._reader(name)) for name in tables or self._sourced()]
 
-    def _mapped(self) -> list[str]:
+    def _reader(self, name: str) -> "Reader":
+        """What reads the rows of a table."""
+        from tidelake.books.rows import BOOK_TABLES, BookReader
+        from tidelake.raw.codec import key_from_environment
+        from tidelake.tables.derive import MappingReader
+        from tidelake.tables.registry import table
+
+        found = table(name)
+        if found in BOOK_TABLES:
+            return BookReader(self.store, found, self.mappings, key_from_environment())
+        return MappingReader(found, self.mappings)
+
+    def _sourced(self) -> list[str]:
+        """The tables that some source can fill."""
+        from tidelake.books.rows import BOOK_TABLES
         from tidelake.tables.registry import TABLES
 
-        mapped = {m.spec.table for m in self.mappings}
-        return [name for name in TABLES if name in mapped]
+        filled = {m.spec.table for m in self.mappings} | {table.name for table in BOOK_TABLES}
+        return [name for name in TABLES if name in filled]
 
     def rebuild(
         self, tables: Sequence[str] = (), *, progress: "Progress | None" = None

@@ -19,7 +19,7 @@ from tidelake.raw.segments import read_sealed
 from tidelake.raw.store import Store
 from tidelake.tables import derive as derive_module
 from tidelake.tables.delta import open_or_create
-from tidelake.tables.derive import derive_table, pending
+from tidelake.tables.derive import MappingReader, derive_table, pending
 from tidelake.tables.maintain import drop_tables
 from tidelake.tables.mapping import load_mappings
 from tidelake.tables.read import conflicts, scan, stored
@@ -403,7 +403,7 @@ def test_a_lane_whose_end_was_written_again_is_named_and_the_others_go_on(tmp_pa
     store = Store.open(tmp_path)
     name = rewritten_tail(store, kept=kept, longer=longer)
     lakes.seal_lane(store, lane_of((START_US, lakes.trade("coinbase", 99, START_US, "1")), name="coinbase.capture.1"))
-    assert pending(store, TRADES, load_mappings()).broken == 1
+    assert pending(store, TRADES, MappingReader(TRADES, load_mappings())).broken == 1
     with pytest.raises(
         LedgerBroken, match=r"000000000002.json is not the one.*derive --rebuild.*other lanes"
     ) as raised:

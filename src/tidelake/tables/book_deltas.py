@@ -30,5 +30,6 @@ BOOK_DELTAS = Table(
     ),
     key=("source", "symbol", "channel", "update_key", "place"),
     restatable=False,
+    manner=("validity", "rule"),
     ids=("update_key", "last_update_id"),
 )

@@ -27,5 +27,6 @@ BOOK_SNAPSHOTS = Table(
     ),
     key=("source", "symbol", "channel", "snapshot_id", "side", "level"),
     restatable=False,
+    manner=("validity", "rule"),
     ids=("snapshot_id", "update_id"),
 )

@@ -127,8 +127,13 @@ def _plain(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _complete(table: Table, rows: pa.Table, lines: SegmentLines, segment: str, mapping: Mapping) -> pa.Table:
-    """Adds provenance; `known_at` is the receive clock, rounded up to a whole microsecond."""
+def with_provenance(
+    table: Table, rows: pa.Table, lines: SegmentLines, segment: str, version: str | pa.Array
+) -> pa.Table:
+    """Facts, `line` and `item` as rows of the table; `known_at` is the receive clock, up to a whole microsecond.
+
+    `version` is that of the mapping or rule that read the rows, or one for each row.
+    """
     line = rows["line"].to_numpy()
     count = len(rows)
     known_us = -(-lines.known_ns[line] // 1_000)
@@ -138,7 +143,7 @@ def _complete(table: Table, rows: pa.Table, lines: SegmentLines, segment: str, m
         "status": pa.repeat(pa.scalar("active"), count),
         "segment": pa.repeat(pa.scalar(segment), count),
         "parser_version": pa.repeat(pa.scalar(PARSER_VERSION, pa.int32()), count),
-        "mapping_version": pa.repeat(pa.scalar(mapping.version), count),
+        "mapping_version": pa.repeat(pa.scalar(version), count) if isinstance(version, str) else version,
         "date": pc.cast(rows["event_time"], pa.date32()),
     }
     columns = {name: rows[name] for name in rows.schema.names} | added
@@ -239,7 +244,7 @@ def _read_mapping(
             rows = _name_equal_ones(rows, name, lines, context, f"nth:{mapping.spec.name}")
         if rule.digest:
             rows = _name_by_digest(rows, name, lines)
-    complete = _complete(table, rows.combine_chunks(), lines, segment, mapping)
+    complete = with_provenance(table, rows.combine_chunks(), lines, segment, mapping.version)
     line = rows["line"].to_numpy()
     both = np.concatenate((line, np.array([r.line for r in rejected], dtype=line.dtype)))
     return Decoded(complete, rejected, len(np.unique(both)) if rejected else _runs(line))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -28,7 +29,7 @@ from tidelake.tables.lookup import Lookup
 from tidelake.tables.mapping import Mapping, load_mappings
 from tidelake.tables.row_order import sort_rows
 from tidelake.tables.schema import Table
-from tidelake.tables.segment_lines import split
+from tidelake.tables.segment_lines import SegmentLines, split
 from tidelake.tables.versions import drop_repeats
 
 BATCH_BYTES = 128 << 20  # plaintext bytes of raw that one commit holds; two batches are in memory at once
@@ -69,11 +70,38 @@ class Derived:
 Progress = Callable[[str, int], None]  # table, plaintext bytes done since the last call
 
 
-def _source_tables(mappings: Sequence[Mapping]) -> dict[str, set[str]]:
-    tables: dict[str, set[str]] = {}
-    for mapping in mappings:
-        tables.setdefault(mapping.source, set()).add(mapping.spec.table)
-    return tables
+class Reader(Protocol):
+    """Reads a table's rows out of sealed entries.
+
+    Attributes:
+        ordered: Whether what an entry says depends on those before it in its lane. They then come one at a time and
+            in order; a reader that is given an entry out of turn reads those before it by itself.
+    """
+
+    @property
+    def ordered(self) -> bool: ...
+
+    def serves(self, source: str) -> bool:
+        """Whether the source can tell rows of the table."""
+
+    def read(self, entry: Entry, lines: SegmentLines) -> Decoded:
+        """The rows of an entry, and those that cannot be read."""
+
+
+@dataclass(frozen=True)
+class MappingReader:
+    """Reads each entry by itself, by the field mappings of its source."""
+
+    table: Table
+    mappings: Sequence[Mapping]
+    ordered: bool = False
+
+    def serves(self, source: str) -> bool:
+        return any(m.source == source and m.spec.table == self.table.name for m in self.mappings)
+
+    def read(self, entry: Entry, lines: SegmentLines) -> Decoded:
+        segment = entry.segment.sha256[:16]
+        return decode(self.table, entry.source, lines, segment, dict(entry.context), self.mappings)
 
 
 @dataclass
@@ -122,15 +150,13 @@ def _read_marks(store: Store, table: Table, rows: TableHandle | None) -> _Marks:
     return _Marks(table.name, rows, TableHandle(found, quarantine.PARTITION_BY) if found else None)
 
 
-def _new_entries(
-    ledger: Ledger, marks: _Marks, table: Table, sources: dict[str, set[str]], broken: _Broken
-) -> Iterator[Entry]:
+def _new_entries(ledger: Ledger, marks: _Marks, reader: Reader, broken: _Broken) -> Iterator[Entry]:
     """Entries past each lane's mark; lanes in order of name."""
     for lane in ledger.lanes():
         try:
             ledger.check_mark(lane, marks.ahead(lane))
             for entry in ledger.entries_past(lane, marks.done(lane)):
-                if table.name not in sources.get(entry.source, ()):
+                if not reader.serves(entry.source):
                     break
                 yield entry
         except LedgerBroken as exc:
@@ -148,6 +174,17 @@ def _batch(entries: Iterator[Entry], most: int) -> list[Entry]:
     return batch
 
 
+def read_entry_lines(store: Store, entry: Entry, key: bytes | None) -> SegmentLines:
+    """The lines of an entry's segment.
+
+    Raises:
+        LedgerBroken: The segment is missing or not what the entry says.
+        ConfigError: Its key is missing or another one.
+    """
+    plain = read_sealed(store, entry.segment, key)
+    return split(plain, first_n=entry.first_n, known_before_ns=entry.known_before_ns)
+
+
 @dataclass(frozen=True)
 class _Read:
     """One entry, decoded."""
@@ -157,18 +194,16 @@ class _Read:
     bad: pa.Table
 
 
-def _decode_entry(store: Store, table: Table, mappings: Sequence[Mapping], key: bytes | None, entry: Entry) -> _Read:
-    plain = read_sealed(store, entry.segment, key)
-    lines = split(plain, first_n=entry.first_n, known_before_ns=entry.known_before_ns)
-    segment = entry.segment.sha256[:16]
-    found = decode(table, entry.source, lines, segment, dict(entry.context), mappings)
+def _read_entry(store: Store, reader: Reader, key: bytes | None, entry: Entry) -> _Read:
+    lines = read_entry_lines(store, entry, key)
+    found = reader.read(entry, lines)
     at = np.array([r.line for r in found.rejected], dtype=np.int64)
     bad = quarantine.rows(
         found.rejected,
         source=entry.source,
         lane=entry.lane,
         seq=entry.seq,
-        segment=segment,
+        segment=entry.segment.sha256[:16],
         recv_ns=lines.recv_ns[at].tolist(),
         known_ns=lines.known_ns[at].tolist(),
     )
@@ -254,7 +289,7 @@ def _await(futures: list[Future[_Read]], entries: list[Entry], broken: _Broken) 
 def _derive_pass(
     store: Store,
     table: Table,
-    mappings: Sequence[Mapping],
+    reader: Reader,
     key: bytes | None,
     most: int,
     broken: _Broken,
@@ -265,15 +300,15 @@ def _derive_pass(
         clear_rejects(store, handle)
     lookup = Lookup(store, handle, table)
     marks = _read_marks(store, table, handle)
-    entries = _new_entries(Ledger(store), marks, table, _source_tables(mappings), broken)
-    pool = ThreadPoolExecutor(max_workers=WORKERS)
+    entries = _new_entries(Ledger(store), marks, reader, broken)
+    pool = ThreadPoolExecutor(max_workers=1 if reader.ordered else WORKERS)
     try:
         batch = _batch(entries, most)
-        futures = [pool.submit(_decode_entry, store, table, mappings, key, e) for e in batch]
+        futures = [pool.submit(_read_entry, store, reader, key, e) for e in batch]
         while batch:
             reads = _await(futures, batch, broken)
             batch = _batch(entries, most)
-            futures = [pool.submit(_decode_entry, store, table, mappings, key, e) for e in batch]
+            futures = [pool.submit(_read_entry, store, reader, key, e) for e in batch]
             if reads:
                 yield _store_batch(store, table, handle, lookup, reads)
     finally:
@@ -298,12 +333,12 @@ class Pending:
     columns: str
 
 
-def pending(store: Store, table: Table, mappings: Sequence[Mapping]) -> Pending:
+def pending(store: Store, table: Table, reader: Reader) -> Pending:
     """The plan of a derive: ledger entries past the table's marks. Touches nothing."""
     found = open_table(store, table.name)
     marks = _read_marks(store, table, TableHandle(found, table.partition_by) if found else None)
     broken = _Broken()
-    entries = list(_new_entries(Ledger(store), marks, table, _source_tables(mappings), broken))
+    entries = list(_new_entries(Ledger(store), marks, reader, broken))
     return Pending(
         table.name,
         lanes=len({entry.lane for entry in entries}),
@@ -319,6 +354,7 @@ def derive_table(
     table: Table,
     *,
     mappings: Sequence[Mapping] | None = None,
+    reader: Reader | None = None,
     key: bytes | None = None,
     progress: Progress | None = None,
     max_entries: int | None = None,
@@ -327,6 +363,7 @@ def derive_table(
 
     Args:
         mappings: Default: those that ship.
+        reader: Default: by the mappings.
         key: For encrypted segments.
         progress: Called after each commit.
         max_entries: At most so many entries in one commit; default: what `BATCH_BYTES` allows.
@@ -336,14 +373,14 @@ def derive_table(
         ConfigError: The key of a lane is missing or another one; likewise.
         TableMoved: Other processes committed between read and write twenty times in a row.
     """
-    known = tuple(mappings if mappings is not None else load_mappings())
+    reader = reader or MappingReader(table, tuple(mappings if mappings is not None else load_mappings()))
     total = Derived(table.name)
     lost = 0
     while True:
         broken = _Broken()
         finish_drops(store)
         try:
-            for part in _derive_pass(store, table, known, key, max_entries or MOST_ENTRIES, broken):
+            for part in _derive_pass(store, table, reader, key, max_entries or MOST_ENTRIES, broken):
                 total = _add(total, part)
                 lost = 0
                 if progress:

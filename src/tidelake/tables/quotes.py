@@ -29,6 +29,6 @@ QUOTES = Table(
     ),
     key=("source", "symbol", "channel", "quote_id"),
     restatable=False,
-    manner=("event_time",),
+    manner=("event_time", "validity", "rule"),
     ids=("quote_id", "update_id"),
 )
