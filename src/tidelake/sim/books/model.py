@@ -1,0 +1,154 @@
+"""A level-2 book with known truth: absolute sizes on a grid of ticks, changed step by step, every version kept.
+
+A step is one message of a venue: the levels that changed in it, and the trades that took part of the best levels. The
+book is never crossed, never empty, and keeps between `LEAST` and about `2 * SPAN` levels on a side.
+"""
+
+import random
+from dataclasses import dataclass
+from decimal import Decimal
+
+BID, ASK = "bid", "ask"
+LEAST, SPAN, START_LEVELS = 12, 60, 30
+MOST_LOTS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One product: its canonical symbol, the venue's name of it, the grid of price and size, and where price starts."""
+
+    symbol: str
+    name: str
+    tick: Decimal
+    lot: Decimal
+    mid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """A trade: `number` counts those of the product from 1; `side` is the taker's."""
+
+    number: int
+    event_ns: int
+    side: str
+    ticks: int
+    lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step: the version it leads to, the venue's clock, each changed level once (0 lots: gone), and its trades."""
+
+    version: int
+    event_ns: int
+    levels: tuple[tuple[str, int, int], ...]
+    prints: tuple[Print, ...]
+
+
+Sides = tuple[dict[int, int], dict[int, int]]
+
+
+class TrueBook:
+    """The book of one product.
+
+    Args:
+        product: What it is a book of.
+        seed: Same seed, same book.
+        start_ns: The venue's clock at the start.
+        step_ns: Mean time between two steps.
+
+    Attributes:
+        version: Steps so far.
+        clock_ns: The venue's clock; who moves it makes it jump.
+        bids, asks: Lots by ticks, now.
+    """
+
+    def __init__(self, product: Product, seed: int, start_ns: int, step_ns: int = 100_000_000) -> None:
+        self.product = product
+        self.version = 0
+        self.clock_ns = start_ns
+        self.step_ns = step_ns
+        self.prints = 0
+        self._chance = random.Random(f"{seed} {product.symbol}")
+        self._mid = product.mid
+        self.bids = {self._mid - i: self._lots() for i in range(START_LEVELS)}
+        self.asks = {self._mid + 1 + i: self._lots() for i in range(START_LEVELS)}
+        self._kept: list[Sides] = []
+        self._keep()
+
+    def at(self, version: int) -> Sides:
+        """Bids and asks of a version: lots by ticks."""
+        return self._kept[version]
+
+    def step(self) -> Change:
+        """Change the book."""
+        self.clock_ns += self._chance.randrange(1, 2 * self.step_ns)
+        before = dict(self.bids), dict(self.asks)
+        prints: tuple[Print, ...] = ()
+        what = self._chance.random()
+        if what < 0.15:
+            self._move(self._chance.choice((-2, -1, 1, 2)))
+        elif what < 0.35:
+            prints = (self._trade(),)
+        else:
+            for _ in range(self._chance.randrange(1, 5)):
+                self._set_one()
+        self._refill()
+        levels = self._differences(before)
+        if not levels:
+            best = max(self.bids)
+            self.bids[best] += 1
+            levels = ((BID, best, self.bids[best]),)
+        self.version += 1
+        self._keep()
+        return Change(self.version, self.clock_ns, levels, prints)
+
+    def _keep(self) -> None:
+        self._kept.append((dict(self.bids), dict(self.asks)))
+
+    def _lots(self) -> int:
+        return int(self._chance.randrange(1, MOST_LOTS) ** self._chance.choice((0.5, 0.8, 1.0))) + 1
+
+    def _move(self, ticks: int) -> None:
+        self._mid += ticks
+        for price in [p for p in self.bids if p > self._mid or p < self._mid - SPAN]:
+            del self.bids[price]
+        for price in [p for p in self.asks if p <= self._mid or p > self._mid + SPAN]:
+            del self.asks[price]
+
+    def _trade(self) -> Print:
+        side = self._chance.choice(("buy", "sell"))
+        held, best = (self.asks, min(self.asks)) if side == "buy" else (self.bids, max(self.bids))
+        lots = self._chance.randrange(1, held[best] + 1)
+        held[best] -= lots
+        if not held[best]:
+            del held[best]
+        self.prints += 1
+        return Print(self.prints, self.clock_ns, side, best, lots)
+
+    def _set_one(self) -> None:
+        away = min(int(self._chance.expovariate(0.12)), SPAN - 1)
+        held, price = (
+            (self.bids, self._mid - away) if self._chance.random() < 0.5 else (self.asks, self._mid + 1 + away)
+        )
+        if price in held and self._chance.random() < 0.35:
+            del held[price]
+        else:
+            held[price] = self._lots()
+
+    def _refill(self) -> None:
+        for held, first, step in ((self.bids, self._mid, -1), (self.asks, self._mid + 1, 1)):
+            price = first
+            while len(held) < LEAST:
+                held.setdefault(price, self._lots())
+                price += step
+
+    def _differences(self, before: Sides) -> tuple[tuple[str, int, int], ...]:
+        found = []
+        for side, old, new in ((BID, before[0], self.bids), (ASK, before[1], self.asks)):
+            found += [
+                (side, price, new.get(price, 0))
+                for price in sorted(old.keys() | new.keys())
+                if old.get(price) != new.get(price)
+            ]
+        return tuple(found)
