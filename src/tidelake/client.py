@@ -1,6 +1,7 @@
 """The Python door: `lake = tidelake.open(path)`, then tables, SQL, coverage and jobs of that lake."""
 
 import datetime as dt
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from tidelake.books.reading import Book
     from tidelake.books.verify import BookReport, Progress as BookProgress
     from tidelake.raw.coverage import StreamCoverage
     from tidelake.tables.candle_building import CandlesBuilt
@@ -324,6 +326,44 @@ class Lake:
         if broken := [lane for lane in answer.broken if lane.source in ("", source) or source is None]:
             raise CoverageBroken(broken, found)
         return found
+
+    def book(
+        self,
+        source: str,
+        symbol: str,
+        at: Time | None = None,
+        *,
+        channel: str | None = None,
+        depth: int = 0,
+        unproven: bool = False,
+    ) -> "Book":
+        """The order book as it stood at a moment, judged by every rule of its venue; see `books.reading`.
+
+        Args:
+            source, symbol: Source id and canonical symbol.
+            at: Receive time up to which messages count, inclusive; default: now.
+            channel: The venue's own word, where several channels carry books of the symbol.
+            depth: At most so many levels of each side; 0: all.
+            unproven: Also serve a book that is not VALID.
+
+        Raises:
+            BookNotProven: The book is not VALID then, and `unproven` is not set.
+            NotInLake: No such book had come by then, or several had and none is named.
+        """
+        from tidelake.books.reading import read_book
+        from tidelake.raw.codec import key_from_environment
+
+        at_ns = _ns(at) if at is not None else time.time_ns()
+        return read_book(
+            self.store,
+            source,
+            symbol,
+            at_ns,
+            channel=channel,
+            depth=depth,
+            unproven=unproven,
+            key=key_from_environment(),
+        )
 
     def verify_books(
         self,

@@ -105,3 +105,12 @@ class LedgerBroken(TidelakeError):
         super().__init__(message)
         self.lane = lane
         self.seq = seq
+
+
+class BookNotProven(TidelakeError):
+    """A book was asked for that nothing proves at that moment; `state` and `reason` say what is known of it."""
+
+    def __init__(self, message: str, *, state: str, reason: str) -> None:
+        super().__init__(message)
+        self.state = state
+        self.reason = reason

@@ -194,6 +194,30 @@ def verify_books(
     Raises:
         LedgerBroken: A lane or segment does not hold; nothing is reported of a lake that is not whole.
     """
+    lanes = _lanes(store, source, end_ns)
+    run = _Run(store, key, start_ns, end_ns, progress, sum(_bytes(one) for held in lanes.values() for one in held))
+    for name in sorted(lanes):
+        run.verify_source(name, lanes[name], lane)
+    found = [stream.finished() for stream in run.streams.values()]
+    chosen = [report for report in found if symbol in (None, report.symbol) and report.frames]
+    return sorted(chosen, key=lambda report: (report.source, report.symbol, report.channel))
+
+
+def engine_at(
+    store: Store, source: str, symbol: str, at_ns: int, *, key: bytes | None = None, progress: Progress | None = None
+) -> BookEngine | None:
+    """The books as they stood when all messages received up to at_ns, inclusive, had been judged.
+
+    Returns:
+        The engine of the lane that carried the symbol last; None where none did.
+    """
+    lanes = _lanes(store, source, at_ns + 1)
+    run = _Run(store, key, 0, at_ns + 1, progress, sum(_bytes(one) for one in lanes.get(source, ())))
+    return run.verify_source(source, lanes.get(source, ()), None).get(symbol, (0, None))[1]
+
+
+def _lanes(store: Store, source: str | None, end_ns: int) -> dict[str, list[_Lane]]:
+    """By source the lanes that began before end_ns, in order of their first frame."""
     ledger = Ledger(store)
     lanes: dict[str, list[_Lane]] = defaultdict(list)
     for name in ledger.lanes():
@@ -201,12 +225,9 @@ def verify_books(
         if entries and source in (None, entries[0].source):
             ends = min(e.first_recv_ns for e in entries), max(e.last_recv_ns for e in entries)
             lanes[entries[0].source].append(_Lane(entries, *ends))
-    run = _Run(store, key, start_ns, end_ns, progress, sum(_bytes(one) for held in lanes.values() for one in held))
-    for name in sorted(lanes):
-        run.verify_source(name, sorted(lanes[name], key=lambda held: held.first_ns), lane)
-    found = [stream.finished() for stream in run.streams.values()]
-    chosen = [report for report in found if symbol in (None, report.symbol) and report.frames]
-    return sorted(chosen, key=lambda report: (report.source, report.symbol, report.channel))
+    for held in lanes.values():
+        held.sort(key=lambda lane: lane.first_ns)
+    return lanes
 
 
 def _bytes(lane: _Lane) -> int:
@@ -224,12 +245,14 @@ class _Run:
     done: int = 0
     streams: dict[tuple[str, str, str], _Stream] = field(default_factory=dict)
 
-    def verify_source(self, source: str, lanes: Sequence[_Lane], only: str | None) -> None:
+    def verify_source(self, source: str, lanes: Sequence[_Lane], only: str | None) -> dict[str, tuple[int, BookEngine]]:
+        """Judges the lanes; by symbol when the last lane that carried it ended, and its books."""
         pages = self._pages(source, lanes) if any(rule.join != Join.NEVER for rule in rules_of(source)) else []
-        ended: dict[str, tuple[int, BookEngine]] = {}  # by symbol: when the last lane that carried it ended
+        ended: dict[str, tuple[int, BookEngine]] = {}
         for lane in lanes:
             if only in (None, lane.entries[0].lane):
                 self._verify_lane(source, lane, pages, ended)
+        return ended
 
     def _lines(self, entry: Entry) -> SegmentLines:
         plain = read_lines(self.store, entry.segment, self.key)
