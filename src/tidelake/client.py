@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tidelake.books.reading import Book
     from tidelake.books.verify import BookReport, Progress as BookProgress
+    from tidelake.client_live import Live
     from tidelake.raw.coverage import StreamCoverage
     from tidelake.tables.candle_building import CandlesBuilt
     from tidelake.tables.derive import Derived, Pending, Progress, Reader
@@ -90,6 +91,13 @@ class Lake:
         from tidelake.tables.mapping import load_mappings
 
         return load_mappings(self.own_mappings)
+
+    @cached_property
+    def live(self) -> "Live":
+        """Fresh rows, as captures hear them; see `client_live.Live`."""
+        from tidelake.client_live import Live
+
+        return Live(self.store, lambda: self.mappings)
 
     def derive(
         self, tables: Sequence[str] = (), *, progress: "Progress | None" = None

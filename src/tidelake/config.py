@@ -29,6 +29,7 @@ SETTINGS = {
     for setting in (
         Setting("lake", "TIDELAKE_LAKE", "path or URL of the lake: a folder, s3://, gs://, az:// or memory://"),
         Setting("mappings", "TIDELAKE_MAPPINGS", "folder with field mappings of your own"),
+        Setting("bus", "TIDELAKE_BUS", "Redis of the live bus: redis://, rediss:// or unix://; none: in the process"),
         Setting("spool", "TIDELAKE_SPOOL", "local folder for part files of a lake that is not local"),
     )
 }

@@ -1,5 +1,7 @@
 """The command that listens to venues: capture."""
 
+import datetime as dt
+from contextlib import closing, nullcontext
 from typing import Annotated
 
 import typer
@@ -16,6 +18,7 @@ def register(app: typer.Typer) -> None:
         epilog=example(
             "capture coinbase BTC-USD ETH-USD --channels trades,book,quotes --for 60s",
             "capture binance-spot BTC-USDT kraken:BTC-USD okx:BTC-USDT --channels trades",
+            "capture kraken BTC-USD --bus redis://localhost:6379",
             "capture binance-spot BTC-USDT --dry-run",
         )
     )(capture)
@@ -40,6 +43,15 @@ def capture(
     ntp: Annotated[
         str, typer.Option(help="Time server asked once an hour; empty: our clock's offset stays unknown.")
     ] = DEFAULT_NTP,
+    bus: Annotated[
+        str,
+        typer.Option(
+            help="Publish rows to this Redis, such as redis://localhost:6379. Else: TIDELAKE_BUS, then tidelake.toml; "
+            "empty: nowhere.",
+            show_default=False,
+        ),
+    ] = "",
+    keep: Annotated[str, typer.Option(help="Age at which rows leave the bus: 5m to 15m.", metavar="SPAN")] = "10m",
     url: Annotated[
         str, typer.Option("--url", help="Ask here instead of the venues, such as a simulated one.", show_default=False)
     ] = "",
@@ -51,17 +63,24 @@ def capture(
     something is missing or was refused. Ctrl-C ends it in good order.
     """
     opts = options(ctx)
+    from tidelake.config import setting
     from tidelake.jobs.capture import CaptureSettings, capture as run
     from tidelake.jobs.session import Settings
+    from tidelake.live.redis_bus import RedisBus
 
     if codec not in ("zstd", "gzip"):
         raise typer.BadParameter("--codec is zstd or gzip")
     lake = opts.open_lake(make=True)
     length = _seconds("--for", duration) if duration else None
+    address = "" if dry_run else setting("bus", bus, default="")
+    redis = RedisBus(address, keep=dt.timedelta(seconds=_seconds("--keep", keep))) if address else None
     capturing = CaptureSettings(
-        rotate_seconds=_seconds("--rotate", rotate), rotate_bytes=rotate_mb << 20, ntp="" if dry_run else ntp
+        rotate_seconds=_seconds("--rotate", rotate),
+        rotate_bytes=rotate_mb << 20,
+        publish=redis.publish if redis else None,
+        ntp="" if dry_run else ntp,
     )
-    with opts.progress("capture") as progress:
+    with opts.progress("capture") as progress, closing(redis) if redis else nullcontext():
         report = run(
             lake.store,
             by_venue(venue, symbols),
@@ -76,6 +95,9 @@ def capture(
             ),
             capturing=capturing,
         )
+    if redis is not None:
+        shed = f"; {redis.shed} were shed: Redis was too slow or away" if redis.shed else ""
+        opts.say(f"bus: {redis.published} rows published{shed}")
     opts.finish(report)
 
 

@@ -44,6 +44,17 @@ def write_rows(rows: object, form: Format, stream: TextIO, columns: Sequence[str
         _write_table(names, found, stream)
 
 
+def write_line(row: object, form: Format, stream: TextIO, *, first: bool) -> None:
+    """Write one of many rows that come one by one: JSON objects, CSV, or cells between tabs; a header at the first."""
+    told = as_row(row)
+    if form is Format.json:
+        _write_single(told, form, stream)
+        return
+    lines = csv.writer(stream, lineterminator="\n", delimiter="," if form is Format.csv else "\t")
+    lines.writerows([list(told)] if first else [])
+    lines.writerow([_cell(value) for value in told.values()])
+
+
 def as_row(value: object) -> Row:
     """A mapping, struct or dataclass as a mapping."""
     if isinstance(value, Mapping):

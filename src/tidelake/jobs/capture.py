@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -56,6 +57,7 @@ class CaptureSettings:
     Attributes:
         rotate_seconds, rotate_bytes: A part file is sealed when it is so old or so long.
         publish: Takes the rows of each table; None where nobody listens, and then nothing but trades is decoded.
+        book_levels: Best levels of each side that `publish` gets as `book` rows after each change of a book; 0: none.
         verifier: Makes the judge of a connection's books, from its plan; by default that of `books verify`.
         queue_bytes: Lines that may wait to be published; beyond it they are shed.
         ntp: Time server asked once an hour; "" leaves the clock's offset unknown.
@@ -64,6 +66,7 @@ class CaptureSettings:
     rotate_seconds: float = 3_600.0
     rotate_bytes: int = 64 << 20
     publish: Publish | None = None
+    book_levels: int = 10
     verifier: Callable[[PlannedLink], Verifier] | None = None
     queue_bytes: int = QUEUE_BYTES
     ntp: str = ""
@@ -195,7 +198,8 @@ class _Capture:
             key=self.session.key,
             meta=meta,
         )
-        make = self.settings.verifier or _judge
+        levels = self.settings.book_levels if self.settings.publish else 0
+        make = self.settings.verifier or partial(_judge, levels=levels)
         self.flow.add(number, venue.source, lambda: make(plan), published=published)
         return CaptureLane(number, plan, link, writer, self.flow, self.session)
 
@@ -343,12 +347,14 @@ class _Capture:
         return float(p50), float(p99), float(p999)
 
 
-def _judge(plan: PlannedLink) -> Verifier:
+def _judge(plan: PlannedLink, *, levels: int) -> Verifier:
     """The books of a connection by the rules of their venue."""
     from tidelake.jobs.capture_books import BookVerifier  # loads the kernels
 
     symbols, pages = plan.symbols("book"), plan.sockets.book_page is not None
-    return BookVerifier(plan.venue.source, symbols, pages=pages) if symbols else Unverified([], pages=False)
+    if not symbols:
+        return Unverified([], pages=False)
+    return BookVerifier(plan.venue.source, symbols, pages=pages, levels=levels)
 
 
 def _planned(links: Sequence[PlannedLink], left: Sequence[LeftOut]) -> CaptureReport:

@@ -2,21 +2,32 @@
 
 from collections.abc import Mapping, Sequence
 
+import pyarrow as pa
+
 from tidelake.books.engine import BookEngine
 from tidelake.books.frames import read_book_frames
 from tidelake.books.states import STATES, WORST_FIRST
 from tidelake.jobs.capture_flow import Wanted
+from tidelake.jobs.capture_told import BookTeller
 from tidelake.tables.segment_lines import SegmentLines
 
 
 class BookVerifier:
-    """Books of these symbols over one connection. `take` is called by one thread, the others by any."""
+    """Books of these symbols over one connection. `take` and `told` are called by one thread, the others by any.
 
-    def __init__(self, source: str, symbols: Sequence[str], *, pages: bool) -> None:
+    Args:
+        source: Source id.
+        symbols: Canonical symbols.
+        pages: Whether the venue's REST pages start a book.
+        levels: Best levels of each side that `told` gives after each change; 0 where nobody listens.
+    """
+
+    def __init__(self, source: str, symbols: Sequence[str], *, pages: bool, levels: int = 0) -> None:
         self._source = source
         self._symbols = list(symbols)
         self._pages = pages
         self._engine = BookEngine(source)
+        self._teller = BookTeller(self._engine, levels) if levels else None
         self._context: dict[str, str] = {}
         self._wanted: list[Wanted] = []
         self._states: dict[str, str] = {}
@@ -26,8 +37,11 @@ class BookVerifier:
         frames = read_book_frames(self._source, lines, self._context)
         if not len(frames):
             return
-        self._engine.run(frames, lines.recv_ns[frames.line])
+        (self._teller or self._engine).run(frames, lines.recv_ns[frames.line])
         self._look()
+
+    def told(self) -> pa.Table | None:
+        return self._teller.rows() if self._teller else None
 
     def _look(self) -> None:
         """What the other threads may see, put in place at once."""

@@ -43,6 +43,9 @@ class Verifier(Protocol):
     def take(self, lines: SegmentLines) -> None:
         """Lines of the lane, in order, without a hole since it was made."""
 
+    def told(self) -> pa.Table | None:
+        """Rows of the feed `book` since the last call; see `jobs.capture_told`."""
+
     def wanted(self) -> Sequence[Wanted]:
         """Books that are to be synchronised again."""
 
@@ -70,6 +73,9 @@ class Unverified:
         for line in lines.holding((b'"kind":"page"',)).tolist():
             text = lines.lines[line].as_py()
             self._missing = [symbol for symbol in self._missing if b'"symbol":"%s"' % symbol.encode() not in text]
+
+    def told(self) -> pa.Table | None:
+        return None
 
     def wanted(self) -> Sequence[Wanted]:
         return [Wanted(symbol, "page") for symbol in self._missing]
@@ -240,11 +246,22 @@ class Flow:
         lane.known_ns = int(lines.known_ns[-1])
         try:
             lane.verifier.take(lines)
+            self._tell(number, lane)
             for table in self._tables:
                 self._decode(lane, table.name, lines)
         except Exception as exc:
             log.exception("live rows of lane %d failed; the raw log is whole", number)
             self.failed = self.failed or f"{type(exc).__name__}: {exc}"
+
+    def _tell(self, number: int, lane: LaneFlow) -> None:
+        """Publish the lane's books, unless a later connection carries them by now: two would contradict each other."""
+        rows = lane.verifier.told()
+        if rows is None or self._publish is None or not lane.published:
+            return
+        symbols = set(lane.verifier.states())
+        later = (other for n, other in self._lanes.copy().items() if n > number and other.published)
+        if not any(other.source == lane.source and symbols & set(other.verifier.states()) for other in later):
+            self._publish("book", rows)
 
     def _decode(self, lane: LaneFlow, name: str, lines: SegmentLines) -> None:
         found = decode(TABLES[name], lane.source, lines, "", lane.contexts.setdefault(name, {}), self._mappings)

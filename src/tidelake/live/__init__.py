@@ -1,0 +1,1 @@
+"""The bus of fresh rows: in-process or over Redis Streams, and the streams derived from it."""
