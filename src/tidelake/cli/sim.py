@@ -48,21 +48,32 @@ def venue(
     faults: Annotated[
         str, typer.Option(help="What goes wrong, such as 429:0.1,torn:#3,lost-run:1000-1020@3.", metavar="PLAN")
     ] = "",
+    updates: Annotated[
+        float, typer.Option(min=0.001, help="Book updates per second and product, by WebSocket.")
+    ] = 10.0,
+    frame_faults: Annotated[
+        str,
+        typer.Option(help="What goes wrong by WebSocket, per update, such as lost:0.01,reset:0.001.", metavar="PLAN"),
+    ] = "",
     limits: Annotated[bool, typer.Option("--limits", help="Enforce the venue's documented rate limit.")] = False,
 ) -> None:
     """Serve simulated venues until stopped.
 
-    They answer page for page as the real ones do; their addresses go to stdout.
+    They answer page for page, and stream frame for frame, as the real ones do; their addresses go to stdout.
     """
     opts = options(ctx)
     from tidelake.sim.faults import FaultPlan
     from tidelake.sim.market import Market
     from tidelake.sim.server import SimServer
+    from tidelake.sim.sockets.plan import FramePlan
 
     market = Market(seed, hours=hours, rate=rate)
     plan = FaultPlan.parse(faults, seed)
     names = venues[0] if len(venues) == 1 else venues
-    with SimServer(names, market, plan, limits=limits, host=host, port=port) as server:
+    frames = FramePlan.parse(frame_faults, seed)
+    with SimServer(
+        names, market, plan, limits=limits, frame_faults=frames, updates=updates, host=host, port=port
+    ) as server:
         _serve(opts, [{"venue": name, "url": server.url_of(name)} for name in venues])
 
 

@@ -13,15 +13,18 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from tidelake.sim.answer import Answer, SimVenue
+from tidelake.sim.books.dialects import MODULES as SOCKETS
 from tidelake.sim.faults import FaultPlan, Injected
 from tidelake.sim.injector import Injector
 from tidelake.sim.limiter import Limiter
 from tidelake.sim.market import Market
-from tidelake.sim.venues import simulated
+from tidelake.sim.sockets.plan import FramePlan
+from tidelake.sim.sockets.venue import SocketVenue
+from tidelake.sim.venues import MODULES as REST, simulated
 
 METHODS = ["GET", "POST", "PUT", "DELETE"]
 
@@ -163,14 +166,20 @@ class BackgroundServer:
 
 
 class SimServer(BackgroundServer):
-    """Serves one or several simulated venues.
+    """Serves one or several simulated venues: REST and, where they have them, sockets on the same port.
 
     Args:
         venue: One source id (paths begin at the root, as at the venue), or several (each under "/<source id>").
         market: Where the trades come from; a new `Market()` by default.
         faults: One plan for all, or one per source id.
         limits: Whether documented rate limits are enforced.
+        frame_faults: What goes wrong on the way to each client of the sockets.
+        updates: Book updates per second of each product, over the sockets.
+        record: Whether the sockets keep what they sent and every version of their books.
         host, port: Where to listen; port 0 takes a free one.
+
+    Attributes:
+        apis, sockets: By source id; a venue may have one of the two alone.
     """
 
     def __init__(
@@ -180,15 +189,30 @@ class SimServer(BackgroundServer):
         faults: FaultPlan | Mapping[str, FaultPlan] | None = None,
         *,
         limits: bool = False,
+        frame_faults: FramePlan | None = None,
+        updates: float = 10.0,
+        record: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         self.market = market or Market()
         names = [venue] if isinstance(venue, str) else list(venue)
         plans = faults if isinstance(faults, Mapping) else dict.fromkeys(names, faults)
-        self.apis = {name: SimApi(name, self.market, plans.get(name), limits=limits) for name in names}
+        rest = [name for name in names if name in REST or name not in SOCKETS]  # who is neither is refused there
+        self.apis = {name: SimApi(name, self.market, plans.get(name), limits=limits) for name in rest}
+        self.sockets = {
+            name: SocketVenue(
+                name, seed=self.market.seed, rate=updates, faults=frame_faults, clock=self.market.clock, record=record
+            )
+            for name in names
+            if name in SOCKETS
+        }
         single = isinstance(venue, str)
-        routes = [route for name, api in self.apis.items() for route in api.routes("" if single else f"/{name}")]
+        routes: list[Route | WebSocketRoute] = []
+        for name in names:
+            prefix = "" if single else f"/{name}"
+            for served in (self.sockets.get(name), self.apis.get(name)):
+                routes += served.routes(prefix) if served is not None else []
         super().__init__(Starlette(routes=routes), host=host, port=port)
         self._single = single
 

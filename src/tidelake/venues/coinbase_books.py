@@ -71,8 +71,7 @@ EXCHANGE = BookFeed(
                 ),
                 BookFormat(
                     kind="heartbeat",
-                    name=in_channel("heartbeat"),
-                    symbol="product_id",
+                    name=in_channel("heartbeat"),  # of a product, but no book's: without symbol it is the connection's
                     where={"type": ("heartbeat",)},
                     last="sequence",
                     time="time?",

@@ -56,6 +56,7 @@ class TrueBook:
         seed: Same seed, same book.
         start_ns: The venue's clock at the start.
         step_ns: Mean time between two steps.
+        kept: Versions that can be asked for, the newest ones; 0: all.
 
     Attributes:
         version: Steps so far.
@@ -63,7 +64,7 @@ class TrueBook:
         bids, asks: Lots by ticks, now.
     """
 
-    def __init__(self, product: Product, seed: int, start_ns: int, step_ns: int = 100_000_000) -> None:
+    def __init__(self, product: Product, seed: int, start_ns: int, step_ns: int = 100_000_000, kept: int = 0) -> None:
         self.product = product
         self.version = 0
         self.clock_ns = start_ns
@@ -73,7 +74,8 @@ class TrueBook:
         self._mid = product.mid
         self.bids = {self._mid - i: self._lots() for i in range(START_LEVELS)}
         self.asks = {self._mid + 1 + i: self._lots() for i in range(START_LEVELS)}
-        self._kept: list[Sides] = []
+        self._most = kept
+        self._kept: dict[int, Sides] = {}
         self._keep()
 
     def at(self, version: int) -> Sides:
@@ -104,7 +106,9 @@ class TrueBook:
         return Change(self.version, self.clock_ns, levels, prints)
 
     def _keep(self) -> None:
-        self._kept.append((dict(self.bids), dict(self.asks)))
+        self._kept[self.version] = dict(self.bids), dict(self.asks)
+        if self._most:
+            self._kept.pop(self.version - self._most, None)
 
     def _lots(self) -> int:
         return int(self._chance.randrange(1, MOST_LOTS) ** self._chance.choice((0.5, 0.8, 1.0))) + 1

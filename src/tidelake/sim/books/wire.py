@@ -55,6 +55,10 @@ class Wire(ABC):
     def snapshot(self) -> bytes:
         """The whole book as it stands: a frame, or of venues with pages the body of one."""
 
+    def page(self) -> bytes:
+        """The body of a REST page of the book."""
+        return self.snapshot()
+
     def quote(self) -> bytes | None:
         """The best bid and ask; None where the venue has no such stream."""
         return None
@@ -112,14 +116,19 @@ class Dialect(ABC):
         wire: How it tells a product.
         products: What it lists.
         pages: Path of the page with which books are synchronised; "" where snapshots come over the socket.
+        page_path: Path under which REST answers pages of books; "" where the simulated venue has none.
         numbers_connection: Whether every message of a connection is numbered.
+        refuses_whole: Whether one bad stream refuses the others of its message.
+        address: Where its sockets are.
     """
 
     source: ClassVar[str]
     wire: ClassVar[type[Wire]]
     products: ClassVar[tuple[Product, ...]]
     pages: ClassVar[str] = ""
+    page_path: ClassVar[str] = ""
     numbers_connection: ClassVar[bool] = False
+    refuses_whole: ClassVar[bool] = True
     address: ClassVar[str]
 
     @abstractmethod
@@ -134,7 +143,9 @@ class Dialect(ABC):
     def refuse(self, asked: Asked, bad: Sequence[str]) -> list[bytes]:
         """The answers to a subscription of streams that do not exist."""
 
-    refuses_whole: ClassVar[bool] = True
+    def serves(self, path: str, product: Product) -> bool:
+        """Whether the product is to be had at this path."""
+        return True
 
     def pong(self, message: bytes) -> bytes | None:
         """The answer to a ping."""

@@ -82,7 +82,7 @@ class Binance(Dialect):
     source = "binance-spot"
     wire = SpotWire
     address = "wss://stream.binance.com:9443/stream"
-    pages = "/api/v3/depth"
+    pages = page_path = "/api/v3/depth"
     limit: ClassVar[int] = 5000
     products: ClassVar[tuple[Product, ...]] = (
         Product("BTC-USDT", "BTCUSDT", Decimal("0.01"), Decimal("0.00001"), 6_000_000),
@@ -135,7 +135,7 @@ class Usdm(Binance):
     source = "binance-usdm"
     wire = FuturesWire
     address = "wss://fstream.binance.com/public/stream"
-    pages = "/fapi/v1/depth"
+    pages = page_path = "/fapi/v1/depth"
     limit = 1000
     products = (
         Product("BTC-USDT-PERP", "BTCUSDT", Decimal("0.10"), Decimal("0.001"), 600_000),
@@ -148,7 +148,7 @@ class Coinm(Usdm):
 
     source = "binance-coinm"
     address = "wss://dstream.binance.com/stream"
-    pages = "/dapi/v1/depth"
+    pages = page_path = "/dapi/v1/depth"
     products = (
         Product("BTC-USD-PERP", "BTCUSD_PERP", Decimal("0.1"), Decimal(1), 600_000),
         Product("ETH-USD-PERP", "ETHUSD_PERP", Decimal("0.01"), Decimal(1), 300_000),

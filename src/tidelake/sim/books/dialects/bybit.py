@@ -96,6 +96,10 @@ class Bybit(Dialect):
     def refuse(self, asked: Asked, bad: Sequence[str]) -> list[bytes]:
         return self._said(asked, f"error:handler not found,topic:{bad[0]}")
 
+    def serves(self, path: str, product: Product) -> bool:
+        spot, inverse = product.name.startswith("spot:"), product.name.endswith("USD")
+        return path.endswith("/spot" if spot else "/inverse" if inverse else "/linear")
+
     def pong(self, message: bytes) -> bytes | None:
         return compact({"success": True, "ret_msg": "pong", "conn_id": "2324d924", "op": "ping"})
 

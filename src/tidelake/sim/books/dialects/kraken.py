@@ -14,7 +14,6 @@ from tidelake.sim.answer import iso_us
 from tidelake.sim.books.model import ASK, BID, Change, Print, Product
 from tidelake.sim.books.wire import Asked, Dialect, Wire, compact, loaded
 
-DEPTHS = (10, 25, 100, 500, 1000)
 SUMMED = 10
 
 

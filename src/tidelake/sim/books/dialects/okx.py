@@ -16,6 +16,7 @@ from tidelake.sim.books.wire import Asked, Dialect, Wire, compact, loaded
 MS = 1_000_000
 CHECKSUMS_END_NS = 1_782_172_800 * 10**9  # 2026-06-23 UTC
 SUMMED = 25
+PAGE_SIDES = (("asks", ASK), ("bids", BID))
 
 
 class OkxWire(Wire):
@@ -57,6 +58,12 @@ class OkxWire(Wire):
     def snapshot(self) -> bytes:
         return self._books("snapshot", self.whole(), self.book.clock_ns, -1)
 
+    def page(self) -> bytes:
+        levels = self.whole()
+        row: dict[str, object] = {s: [[*pair, "0", "1"] for pair in self.pairs(levels, t)] for s, t in PAGE_SIDES}
+        row |= {"ts": str(self.book.clock_ns // MS), "seqId": self.id}
+        return compact({"code": "0", "msg": "", "data": [row]})
+
     def quote(self) -> bytes | None:
         (bid, bid_lots), (ask, ask_lots) = self.best()
         row: dict[str, object] = {
@@ -77,6 +84,7 @@ class Okx(Dialect):
 
     source = "okx"
     wire = OkxWire
+    page_path = "/api/v5/market/books"
     address = "wss://ws.okx.com:8443/ws/v5/public"
     refuses_whole = False
     products = (
@@ -114,6 +122,12 @@ class Okx(Dialect):
             said = {"id": str(asked.number), "event": "error", "code": "60018", "msg": text, "connId": "a4d3ae55"}
             answers.append(compact(said))
         return answers
+
+    def page_symbol(self, query: Mapping[str, str]) -> str:
+        return query.get("instId", "")
+
+    def bad_page(self) -> bytes:
+        return compact({"code": "51001", "msg": "Instrument ID doesn't exist", "data": []})
 
     def pong(self, message: bytes) -> bytes | None:
         return b"pong"

@@ -1,0 +1,132 @@
+"""Captures of every simulated venue over real sockets, faults on: what was sent is kept, books are mended."""
+
+from collections import Counter
+
+import pytest
+from benchmarks.detection_trials import book_of
+
+from tidelake.books.engine import BookEngine
+from tidelake.books.frames import read_book_frames
+from tidelake.errors import ConfigError
+from tidelake.jobs.capture import capture
+from tidelake.jobs.session import Settings
+from tidelake.raw.frame import encode_line
+from tidelake.raw.ledger import Ledger
+from tidelake.raw.segments import iter_frames
+from tidelake.raw.store import Store
+from tidelake.raw.verify import verify
+from tidelake.sim.books.dialects import MODULES
+from tidelake.sim.server import SimServer
+from tidelake.sim.sockets.plan import FramePlan
+from tidelake.tables.segment_lines import split
+from tidelake.transport.http import Patience
+
+FAULTS = "lost:0.01,doubled:0.01,reordered:0.01,late:0.01,reset:0.003,sync-disconnect:0.1"
+QUICK = Patience(first_wait=0.02, longest_wait=0.05)
+
+
+def captured(tmp_path, source, faults, seconds=2.0, seed=1, extra=()):
+    """The report of a capture, the lines of each of its lanes, and the venue."""
+    plan = FramePlan.parse(faults, seed)
+    with SimServer(source, frame_faults=plan, updates=40, record=True) as server:
+        venue = server.sockets[source]
+        symbols = [product.symbol for product in venue.dialect.products[:2]]
+        store = Store.open(tmp_path / "lake")
+        settings = Settings(url=server.url, patience=QUICK)
+        report = capture(store, {source: [*symbols, *extra]}, seconds=seconds, settings=settings)
+    assert verify(store).problems == []
+    ledger = Ledger(store)
+    lanes = [
+        [frame for entry in ledger.entries(lane) for frame in iter_frames(store, entry.segment)]
+        for lane in ledger.lanes()
+        if lane.startswith("capture.")
+    ]
+    return report, lanes, venue
+
+
+def by_connection(lines):
+    """The frames of each connection of a lane, in order."""
+    found = []
+    for line in lines:
+        if line.kind == "open":
+            found.append([])
+        elif line.kind == "frame":
+            found[-1].append(line.payload)
+    return found
+
+
+def sent_by(venue, heard):
+    """The client that heard these frames: its payloads begin with them."""
+    found = [c for c in venue.clients if [f.payload for f in c.sent[: len(heard)]] == heard]
+    assert found, f"no client of {len(venue.clients)} was sent these {len(heard)} frames"
+    return found[0]
+
+
+@pytest.mark.parametrize("source", MODULES)
+def test_all_that_a_simulated_venue_sent_is_kept_and_its_books_are_mended(tmp_path, source):
+    report, lanes, venue = captured(tmp_path, source, FAULTS)
+    happened = Counter(each.kind for each in venue.happened)
+    assert happened["lost"]
+    assert any(line.kind == "frame" for lane in lanes for line in lane)
+    compared = 0
+    for lines in lanes:
+        newest = {}
+        for heard in by_connection(lines):
+            client = sent_by(venue, heard)
+            assert len(client.sent) - len(heard) < 60, "more is missing than can be on its way when a capture ends"
+            for frame in client.sent[: len(heard)]:
+                if frame.what in ("update", "snapshot", "silence"):
+                    newest[frame.symbol] = max(newest.get(frame.symbol, 0), frame.version)
+        compared += books_are_true(source, lines, newest, venue)
+    books = [row for row in report.rows if row.channel == "book"]
+    assert {row.state for row in books} == {"captured"}
+    if source not in ("coinbase", "kraken") and happened["lost"]:
+        assert sum(row.gaps for row in books) > 0, "a lost update was not reported"
+    assert compared or sum(row.gaps for row in books)
+
+
+def books_are_true(source, lines, newest, venue):
+    """How many books of a lane are VALID at its end; each is the true one."""
+    plain = b"".join(encode_line(line) for line in lines)
+    segment = split(plain, first_n=0, known_before_ns=0)
+    frames = read_book_frames(source, segment, {})
+    assert not frames.refused
+    engine = BookEngine(source)
+    engine.run(frames, segment.recv_ns[frames.line])
+    compared = 0
+    for symbol, version in newest.items():
+        stream = book_of(engine, symbol)
+        if stream is None or engine.state(stream)[0] != "VALID":
+            continue
+        wire = venue.wires[symbol]
+        truths = [
+            tuple({p * wire.product.tick: q * wire.product.lot for p, q in side.items()} for side in wire.view(v))
+            for v in ([version] if not venue.dialect.pages else range(version, wire.book.version + 1))
+        ]
+        ours = tuple({level.price: level.size for level in side} for side in engine.levels(stream))
+        assert ours in truths, (source, symbol, version)
+        compared += 1
+    return compared
+
+
+@pytest.mark.parametrize("source", MODULES)
+def test_without_faults_every_book_is_proven_and_rows_of_all_channels_come(tmp_path, source):
+    report, _, venue = captured(tmp_path, source, "", seconds=1.5)
+    assert venue.happened == []
+    books = [row for row in report.rows if row.channel == "book"]
+    expected = "UNPROVABLE" if source == "coinbase" else "VALID"
+    assert [(row.book, row.gaps) for row in books] == [(expected, 0)] * 2
+    assert all(row.rows > 0 for row in report.rows if row.channel == "trades")
+
+
+def test_a_bad_symbol_is_refused_alone(tmp_path):
+    report, _, _ = captured(tmp_path, "kraken", "", extra=["NO-SUCH"])
+    states = {(row.symbol, row.state) for row in report.rows}
+    assert ("NO-SUCH", "refused") in states
+    assert {state for symbol, state in states if symbol != "NO-SUCH"} == {"captured"}
+
+
+@pytest.mark.parametrize("text", ["lost", "lost:x", "lost:2", "evil:0.1"])
+def test_a_plan_that_is_not_understood_is_refused(text):
+    with pytest.raises(ConfigError):
+        FramePlan.parse(text)
