@@ -1,10 +1,19 @@
 """What the spawned processes of the derive crash tests run."""
 
+from unittest.mock import patch
+
 from tidelake.raw.store import Store
-from tidelake.tables.derive import derive_table
+from tidelake.tables import maintain
+from tidelake.tables.derive import Derived, derive_table
 from tidelake.tables.trades import TRADES
 
 
 def derive_some(url: str, max_entries: int) -> None:
     """Derive `trades`, a few entries in each commit."""
     derive_table(Store.open(url), TRADES, max_entries=max_entries)
+
+
+def derive_merging(url: str, max_entries: int) -> Derived:
+    """The same, with a merge after every fourth commit."""
+    with patch.multiple(maintain, MERGE_EVERY=4, CROWD=2):
+        return derive_table(Store.open(url), TRADES, max_entries=max_entries)

@@ -4,6 +4,7 @@ import multiprocessing
 import random
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import deltalake
@@ -11,7 +12,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tests.crash.derivers import derive_some
+from tests.crash.derivers import derive_merging, derive_some
 from tests.tables import lakes
 from tidelake.errors import TableMoved
 from tidelake.raw.store import Store
@@ -53,8 +54,8 @@ def assert_equal_lakes(store: Store, other: Store) -> None:
     assert stored(store, TRADES).select(where).collect().is_unique().all()
 
 
-def spawn(url: str, max_entries: int) -> int | None:
-    child = SPAWN.Process(target=derive_some, args=(url, max_entries))
+def spawn(url: str, max_entries: int, run: Callable[[str, int], object] = derive_some) -> int | None:
+    child = SPAWN.Process(target=run, args=(url, max_entries))
     child.start()
     child.join(60)
     return child.exitcode
@@ -91,6 +92,28 @@ def test_killed_two_hundred_times_equals_an_undisturbed_run(undisturbed, tmp_pat
 def test_two_processes_deriving_one_lake_at_once_end_equal_to_one(undisturbed, tmp_path):
     store = fresh(undisturbed, tmp_path / "lake")
     children = [SPAWN.Process(target=derive_some, args=(str(tmp_path / "lake"), 1)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(120)
+    assert [child.exitcode for child in children] == [0, 0]
+    assert_equal_lakes(store, undisturbed)
+
+
+@pytest.mark.parametrize("point", ["before-table-merge:2", "after-table-merge:1", "after-table-merge:2"])
+def test_killed_around_a_merge_and_resumed_equals_an_undisturbed_run(undisturbed, tmp_path, monkeypatch, point):
+    store = fresh(undisturbed, tmp_path / "lake")
+    monkeypatch.setenv("TIDELAKE_CRASH", point)
+    assert spawn(store.url, 1, derive_merging) == -signal.SIGKILL
+    monkeypatch.delenv("TIDELAKE_CRASH")
+    assert spawn(store.url, 1, derive_merging) == 0
+    assert_equal_lakes(store, undisturbed)
+    assert derive_table(store, TRADES).entries == 0
+
+
+def test_two_processes_that_derive_and_merge_one_lake_at_once_end_equal_to_one(undisturbed, tmp_path):
+    store = fresh(undisturbed, tmp_path / "lake")
+    children = [SPAWN.Process(target=derive_merging, args=(store.url, 1)) for _ in range(2)]
     for child in children:
         child.start()
     for child in children:

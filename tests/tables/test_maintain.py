@@ -161,3 +161,16 @@ def test_files_of_a_put_that_was_cut_short_go_after_a_day(store, tmp_path):
     assert old.exists()
     maintain(store)
     assert [path.exists() for path in (old, young, other)] == [False, True, True]
+
+
+def test_files_of_a_commit_that_was_cut_short_go_when_they_are_old(store, tmp_path):
+    derive_table(store, TRADES)
+    folder = next((tmp_path / "tables" / "trades").glob("source=coinbase/date=*"))
+    old, young = folder / "part-old.parquet", folder / "part-young.parquet"
+    for path in (old, young):
+        path.write_bytes(b"no table names it")
+    os.utime(old, (0, 0))
+    rows = versions(store)
+    maintain(store)
+    assert (old.exists(), young.exists()) == (False, True)
+    assert_frame_equal(versions(store), rows)

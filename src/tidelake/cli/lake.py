@@ -88,7 +88,7 @@ def maintain(
     tables: Annotated[
         list[str] | None, typer.Argument(metavar="TABLE", help="Tables to maintain; all by default.")
     ] = None,
-    keep_days: Annotated[float, typer.Option(help="Files that a table version of these days names stay.")] = 7.0,
+    keep_days: Annotated[float, typer.Option(help="Files written within these days stay.")] = 7.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be compacted and touch nothing.")] = False,
 ) -> None:
     """Compact the files of tables.

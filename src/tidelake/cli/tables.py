@@ -60,6 +60,7 @@ def derive(
 
 REPORT_COLUMNS = (
     "table", "entries", "lines_read", "rows_read", "rows_added", "repeats", "contested", "rejected", "commits",
+    "merged", "merge_ms",
 )  # fmt: skip
 
 

@@ -196,6 +196,16 @@ class Store:
         except (BaseError, OSError) as exc:
             raise self._translated(exc, key) from exc
 
+    def stamp(self, key: str) -> str | None:
+        """Differs once an object was deleted and another put in its place; None where there is none."""
+        try:
+            found = obstore.head(self._objects, key)
+        except (NotFoundError, FileNotFoundError, NotADirectoryError):
+            return None
+        except (BaseError, OSError) as exc:
+            raise self._translated(exc, key) from exc
+        return f"{found['e_tag']}-{found['last_modified'].isoformat()}"
+
     def list(self, prefix: str, after: str | None = None) -> Iterator[str]:
         """Keys below the folder `prefix` ("" for all), in order; only those greater than `after`, where given."""
         found = self._listed(prefix, after)

@@ -5,6 +5,7 @@ moves marks and rows together, so a kill at any point loses nothing and doubles 
 marks. A lane that no longer holds the entry that its mark names is broken, and is left alone.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
@@ -26,6 +27,7 @@ from tidelake.tables.decode import Decoded, decode
 from tidelake.tables.delta import TableHandle, open_or_create, open_table
 from tidelake.tables.dropping import clear_rejects, finish_drops
 from tidelake.tables.lookup import Lookup
+from tidelake.tables.maintain import is_merge_due, merge_small
 from tidelake.tables.mapping import Mapping, load_mappings
 from tidelake.tables.row_order import sort_rows
 from tidelake.tables.schema import Table
@@ -53,6 +55,8 @@ class Derived:
         rejected: Rows and lines sent to `quarantine`.
         commits: Delta commits made.
         bytes: Plaintext bytes of raw that were read.
+        merged: Small files that were merged into larger ones.
+        merge_ms: Milliseconds that took: the cost of keeping the next commits fast.
     """
 
     table: str
@@ -65,6 +69,8 @@ class Derived:
     rejected: int = 0
     commits: int = 0
     bytes: int = 0
+    merged: int = 0
+    merge_ms: int = 0
 
 
 Progress = Callable[[str, int], None]  # table, plaintext bytes done since the last call
@@ -310,9 +316,19 @@ def _derive_pass(
             batch = _batch(entries, most)
             futures = [pool.submit(_read_entry, store, reader, key, e) for e in batch]
             if reads:
+                before = handle.table.version()
                 yield _store_batch(store, table, handle, lookup, reads)
+                if is_merge_due(before, handle.table.version()):
+                    yield _merge(store, table)
+                    handle = lookup.handle = handle.renewed()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _merge(store: Store, table: Table) -> Derived:
+    started = time.perf_counter()
+    merged = merge_small(store, table)
+    return Derived(table.name, merged=merged, merge_ms=round((time.perf_counter() - started) * 1e3))
 
 
 def _add(total: Derived, part: Derived) -> Derived:

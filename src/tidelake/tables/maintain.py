@@ -2,6 +2,10 @@
 
 Compaction moves rows, it drops none: every version of a key stays, because `as_of` works on `known_at` and not on the
 versions of the Delta table.
+
+Derive merges too, since each opening of a table reads the list of all its files: every `MERGE_EVERY` commits, the small
+files of folders that have many. That bounds its cost: a file is rewritten until it has `SMALL` bytes, and then no more.
+Files so merged hold sorted runs one after the other; `maintain` sorts them into one.
 """
 
 import datetime as dt
@@ -13,17 +17,19 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError
 
 from tidelake.errors import TableMoved
 from tidelake.raw.store import Store
-from tidelake.tables.delta import WRITER, TableHandle, open_or_create, open_table
+from tidelake.tables.delta import TableHandle, can_lock, open_or_create, open_table, trim_log, turn
 from tidelake.tables.dropping import drop, finish_drops
 from tidelake.tables.quarantine import NAME as QUARANTINE, PARTITION_BY
 from tidelake.tables.registry import TABLES, table
 from tidelake.tables.schema import Table
 
 ROWS_AT_ONCE = 4_000_000  # rows sorted in memory together
+MERGE_EVERY = 100  # commits; with one file each, so many files come to lie there between two merges
+CROWD = 8  # small files that make a merge of a folder worth a commit
+SMALL = 16 << 20  # bytes; 100 merges of less take about as long as one commit
 OLD = dt.timedelta(days=1)
 TORN = ".*#0"  # what a put of `raw.store` writes to before the object has its name
 TORN_NAME = re.compile(r"\.[0-9a-f]{32}#0")
@@ -37,7 +43,7 @@ class Maintained:
     Attributes:
         partitions: Folders whose files were merged.
         files_before, files_after: Data files that the table names.
-        removed: Files deleted that no version of the kept days names.
+        removed: Files deleted that the table does not name.
         skipped: Folders left alone because another process committed meanwhile.
     """
 
@@ -56,6 +62,39 @@ def _crowded(handle: TableHandle) -> list[tuple[str, dt.date]]:
         return []
     counts = files.group_by("partition.source", "partition.date").len().filter(pl.col("len") > 1)
     return sorted((source, day) for source, day, _ in counts.rows())
+
+
+def is_merge_due(before: int, now: int) -> bool:
+    """Whether a table came past a multiple of `MERGE_EVERY` from one version to another: of all writers one sees it."""
+    return before // MERGE_EVERY != now // MERGE_EVERY
+
+
+def merge_small(store: Store, table: Table) -> int:
+    """Merge the small files of folders that have many, and trim the table's log; how many files are gone.
+
+    All other commits and drops of the machine wait. On an object store none can be made to wait, so there this is left
+    to `maintain`.
+    """
+    if not can_lock(store):
+        return 0
+    with turn(store, alone=True):
+        found = open_table(store, table.name)
+        if found is None:
+            return 0
+        handle = TableHandle(found, table.partition_by)
+        merged = handle.merge(_crowds(handle), below=SMALL)
+        trim_log(store, table.name)
+    return merged
+
+
+def _crowds(handle: TableHandle) -> list[dict[str, str]]:
+    """Folders with so many small files that a merge is worth a commit."""
+    small = handle.files().filter(pl.col("size_bytes") < SMALL)
+    if small.is_empty():
+        return []
+    names = [f"partition.{name}" for name in handle.partition_by]
+    counts = small.group_by(names).len().filter(pl.col("len") >= CROWD).sort(names)
+    return [dict(zip(handle.partition_by, map(str, row[:-1]), strict=True)) for row in counts.rows()]
 
 
 def _sorted_batches(rows: pl.LazyFrame, table: Table) -> Iterator[pa.RecordBatch]:
@@ -108,12 +147,11 @@ def _compact(store: Store, name: str, partition_by: tuple[str, ...], keep: dt.ti
     crowded = len(_crowded(handle)) if partition_by else int(before > 1)
     skipped = 0
     try:
-        if crowded and not dry_run and partition_by:
-            found.optimize.compact(writer_properties=WRITER)
-        elif crowded and not dry_run:
-            keys = pl.read_delta(found).unique()
-            handle.commit(keys.sort(pl.all()).to_arrow().cast(pa.schema(found.schema().to_arrow())), {}, replace="true")
-    except (TableMoved, CommitFailedError):
+        if crowded and not dry_run:
+            rows = pl.read_delta(found)
+            rows = rows if partition_by else rows.unique()
+            handle.commit(rows.sort(pl.all()).to_arrow().cast(pa.schema(found.schema().to_arrow())), {}, replace="true")
+    except TableMoved:
         skipped = crowded
     now = open_table(store, name)
     assert now is not None
@@ -123,7 +161,7 @@ def _compact(store: Store, name: str, partition_by: tuple[str, ...], keep: dt.ti
 
 def _vacuum(found: DeltaTable, keep: dt.timedelta, dry_run: bool) -> int:
     hours = int(keep.total_seconds() // 3600)
-    removed = found.vacuum(retention_hours=hours, enforce_retention_duration=False, dry_run=dry_run)
+    removed = found.vacuum(retention_hours=hours, enforce_retention_duration=False, dry_run=dry_run, full=True)
     if not dry_run:
         found.create_checkpoint()
     return len(removed)
@@ -150,7 +188,8 @@ def maintain(
 
     Args:
         tables: Names; default: all that exist.
-        keep: Files that some table version of this long ago still names stay; at least an hour.
+        keep: Files written within this time stay, and those that a table version of the last hour names; at least an
+            hour.
         dry_run: Change nothing, report what would be done.
 
     Raises:
