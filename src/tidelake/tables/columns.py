@@ -183,7 +183,9 @@ def _assemble(table: Table, found: dict[str, pa.Array], line: Indices, item: Ind
     columns = {}
     for fact in table.facts:
         column = found.get(fact.name)
-        columns[fact.name] = pa.nulls(len(line), fact.type) if column is None else pc.cast(column, fact.type)
+        if column is None:
+            column = pa.nulls(len(line), fact.type)
+        columns[fact.name] = column if column.type == fact.type else pc.cast(column, fact.type)
     columns["line"] = pa.array(line.astype(np.int32))
     columns["item"] = pa.array(item.astype(np.int32))
     return pa.table(columns)
@@ -198,11 +200,13 @@ def _items(row_line: Indices) -> Indices:
 def read_columns(mapping: Mapping, table: Table, venue: Venue, lines: SegmentLines, chosen: Indices) -> Columns:
     """The rows that a mapping without `flatten` finds in the chosen lines, in order."""
     tree = build_tree(mapping)
-    none = np.empty(0, dtype=np.int64)
+    no_rows = table.no_rows.select([*(fact.name for fact in table.facts), "line", "item"])
     if tree is None or not len(chosen):
-        return Columns(_assemble(table, {}, none, none), chosen)
+        return Columns(no_rows, chosen)
     found = find(tree, lines, chosen)
     fits, unsure = _fitting(mapping, found)
+    if not fits.any():
+        return Columns(no_rows, chosen[unsure])
     row_line = found.row_line
     recv_ns = lines.recv_ns[chosen[row_line]]
     columns, good = _facts(mapping, table, venue, found, recv_ns)

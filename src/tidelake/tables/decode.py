@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from tidelake.raw.frame import Frame, decode_line
 from tidelake.tables.arrow_types import TIME
 from tidelake.tables.columns import Columns, in_validity, read_columns
+from tidelake.tables.field_tree import MAPPINGS
 from tidelake.tables.mapping import Mapping, load_mappings
 from tidelake.tables.rows import Rejected, Row, parse_payload, read_frame, refuse
 from tidelake.tables.schema import PARSER_VERSION, Table
@@ -44,10 +46,11 @@ class Decoded:
     lines_read: int = 0
 
 
-def _tokens(mapping: Mapping, venue: Venue) -> tuple[bytes, ...]:
+@lru_cache(MAPPINGS)
+def _tokens(mapping: Mapping) -> tuple[bytes, ...]:
     """Bytes of which every line that the mapping fits holds one: the rarest of its demands."""
     spec = mapping.spec
-    if token := venue.tokens.get(spec.flatten):
+    if token := find_venue(mapping.source).tokens.get(spec.flatten):
         return (token, ESCAPE)
     words = [[w.strip("*") for w in wanted if isinstance(w, str)] for wanted in spec.where.values()]
     if spec.request:
@@ -163,6 +166,8 @@ def _read_slowly(
     rows: list[tuple[int, int, Row]] = []
     rejected: list[Rejected] = []
     spec = mapping.spec
+    if not len(chosen):
+        return rows, rejected
     context = dict(context)
     both = np.union1d(chosen, noting)
     for line, notes, wanted in zip(
@@ -221,24 +226,26 @@ def _read_mapping(
     segment: str,
     context: Context,
 ) -> Decoded:
-    chosen = lines.holding(_tokens(mapping, venue))
+    chosen = lines.holding(_tokens(mapping))
     if len(wrapped) or len(torn):
         chosen = np.setdiff1d(chosen, np.union1d(wrapped, torn))
     chosen = chosen[in_validity(mapping, lines.recv_ns[chosen])]
     wrapped = wrapped[in_validity(mapping, lines.recv_ns[wrapped])]
     if not len(chosen) and not len(wrapped):  # most mappings, in the small pieces of a live capture
-        return Decoded(table.schema.empty_table(), [], 0)
+        return Decoded(table.no_rows, [], 0)
     if mapping.spec.flatten:
         slow, rejected = _read_slowly(mapping, table, venue, lines, np.union1d(chosen, wrapped), noting, context)
         rows, rejected = _storable(table, slow, rejected)
     else:
         found = _read_fast(mapping, table, venue, lines, chosen)
-        refused = np.union1d(found.refused, wrapped)
-        slow, rejected = _read_slowly(mapping, table, venue, lines, refused, noting[:0], context)
+        refused = np.union1d(found.refused, wrapped) if len(wrapped) else found.refused
         rows = found.rows
+        if not len(rows) and not len(refused):  # its neighbour of the same words fits, the one for combined streams
+            return Decoded(table.no_rows, [], 0)
+        slow, rejected = _read_slowly(mapping, table, venue, lines, refused, noting[:0], context)
         if slow:
             added, rejected = _storable(table, slow, rejected)
-            rows = pa.concat_tables([rows, added]).sort_by(ROW_ORDER)
+            rows = (pa.concat_tables([rows, added]) if len(rows) else added).sort_by(ROW_ORDER)
     for name, rule in mapping.spec.fields.items():
         if rule.nth:
             rows = _name_equal_ones(rows, name, lines, context, f"nth:{mapping.spec.name}")
@@ -314,9 +321,8 @@ def decode(
     parts = [_read_mapping(m, table, venue, lines, wrapped, torn, noting, segment, context) for m in wanted]
     for line in noting.tolist():
         _note(venue, decode_line(lines.lines[line].as_py()), context)
-    rows = pa.concat_tables([table.schema.empty_table(), *(p.rows for p in parts if len(p.rows))])
-    if len([p for p in parts if len(p.rows)]) > 1:
-        rows = rows.sort_by(ROW_ORDER)
+    full = [p.rows for p in parts if len(p.rows)] or [table.no_rows]
+    rows = pa.concat_tables(full).sort_by(ROW_ORDER) if len(full) > 1 else full[0]
     rejected += [r for p in parts for r in p.rejected]
     rejected = list({(r.line, r.item): r for r in reversed(rejected)}.values())[::-1]  # two mappings may refuse a line
     return Decoded(rows, rejected, sum(p.lines_read for p in parts))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from tidelake.tables.mapping import Mapping
 
 PAYLOAD = "payload"
+MAPPINGS = 1_024  # more than ship: a live capture asks for them a hundred times a second
 
 
 @dataclass
@@ -59,6 +61,7 @@ def _flatten(root: _Node, rows: str) -> tuple[list[tuple[str, _Node]], list[tupl
     return [(key, node) for key, node, _ in order], ranges, rows_node
 
 
+@lru_cache(MAPPINGS)
 def build_tree(mapping: Mapping) -> FieldTree | None:
     """The tree of a mapping; None where it steps into lists by number or wants both a field and what is inside it."""
     spec = mapping.spec

@@ -70,9 +70,12 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mappings: list[MappingSpec]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mapping:
-    """A mapping with its source and version; `version` changes when any word of it does."""
+    """A mapping with its source and version; `version` changes when any word of it does.
+
+    It equals itself alone, so that what follows from it is worked out once (`tables.field_tree`, `tables.decode`).
+    """
 
     source: str
     spec: MappingSpec

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from tidelake.kernels.line_clocks import SHORTEST, find_lines
+from tidelake.kernels.line_search import mark_holding
 from tidelake.raw.frame import B64_MARK
 from tidelake.raw.line_clocks import line_clocks, line_ends
 
@@ -34,18 +34,28 @@ class SegmentLines:
     first_n: int
 
     @cached_property
-    def _values(self) -> pl.Series:
-        return pl.Series(pl.from_arrow(self.lines))
+    def _held(self) -> dict[bytes, NDArray[np.bool_]]:
+        """Which lines hold a token that was asked for: the mappings of a source ask for the same ones."""
+        return {}
 
     def holding(self, tokens: tuple[bytes, ...]) -> NDArray[np.int64]:
         """Indices of the lines that hold at least one of the tokens; of all lines where there are no tokens."""
-        if not tokens:
-            return np.arange(len(self.lines))
-        mask = np.zeros(len(self.lines), dtype=bool)
+        if not tokens or b"" in tokens:
+            return np.arange(len(self.recv_ns))
+        mask = np.zeros(len(self.recv_ns), dtype=np.bool_)
         for token in tokens:
-            if self._may_hold(token) and not any(other != token and other in token for other in tokens):
-                mask |= self._values.bin.contains(token).to_numpy()
+            if not any(other != token and other in token for other in tokens):
+                mask |= self._mark(token)
         return np.flatnonzero(mask)
+
+    def _mark(self, token: bytes) -> NDArray[np.bool_]:
+        """Which lines hold a token; the mappings of a source ask for the same ones."""
+        if token not in self._held:
+            held = self._held[token] = np.zeros(len(self.recv_ns), dtype=np.bool_)
+            if self._may_hold(token):
+                text = np.frombuffer(self.plain, dtype=np.uint8)
+                mark_holding(text, self.offsets, np.frombuffer(token, dtype=np.uint8), held)
+        return self._held[token]
 
     def _may_hold(self, token: bytes) -> bool:
         """Whether each byte of a token stands somewhere: to look for one byte takes a fifth of the time."""
@@ -55,7 +65,7 @@ class SegmentLines:
         """Indices of the lines whose payload may stand in base64: then it is the last field, so a quote ends it."""
         text = np.frombuffer(self.plain, dtype=np.uint8)
         ending = np.flatnonzero(text[self.offsets[1:] - len(b'"}\n')] == ord('"'))
-        return ending[self._values.gather(ending).bin.contains(B64_MARK).to_numpy()] if len(ending) else ending
+        return ending[self._mark(B64_MARK)[ending]] if len(ending) else ending
 
 
 def split(plain: bytes, *, first_n: int, known_before_ns: int) -> SegmentLines:
