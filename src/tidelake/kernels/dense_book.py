@@ -17,7 +17,7 @@ WORDS = WINDOW >> 6
 FAR = 1 << 16
 BASE, BEST = 0, 1
 NO_TICK = -(1 << 63)
-ONE = np.uint64(1)
+ONE, SIX = np.uint64(1), np.uint64(6)
 
 
 def empty_book():
@@ -59,14 +59,14 @@ def apply_messages(sizes, bits, head, far, far_count, side, tick, size, message_
                     return False
                 continue
             place ^= -is_ask & MIRROR
-            at = is_ask * WINDOW + place
+            at = np.uint64(is_ask * WINDOW + place)  # of a signed place numba would ask if it counts from the end
             bit = ONE << np.uint64(place & 63)
-            word = bits[at >> 6]
-            sizes[at] = size[level]
-            bits[at >> 6] = word | bit if size[level] else word & ~bit
+            word, lots = bits[at >> SIX], size[level]
+            sizes[at] = lots
+            bits[at >> SIX] = word | bit if lots else word & ~bit
             best = ask if is_ask else bid
             if place >= best:
-                if size[level]:
+                if lots:
                     best = place
                 elif place == best:
                     best = _best_below(bits, is_ask, place)
