@@ -47,6 +47,16 @@ def test_a_planned_fault_happens_once_at_a_place_that_the_seed_picks(source, fau
     assert [each.kind for each in session(source, 0, fault).happened] == [fault]
 
 
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_corrupted_update_differs_from_the_true_one_in_one_digit(source):
+    for seed in range(1_000, 1_012):
+        heard = session(source, seed, "corrupted")
+        (happened,) = heard.happened
+        assert "became" in happened.note
+        hit = next(line for line in heard.lines[happened.place :] if line.what == "update")
+        assert (hit.symbol, hit.version) == (happened.symbol, happened.version)
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_lost_doubled_and_late_updates_are_missing_twice_there_and_out_of_turn(seed):
     lost, doubled, late = (session("okx", seed, fault) for fault in ("lost", "doubled", "late"))

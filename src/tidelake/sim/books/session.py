@@ -16,7 +16,7 @@ from typing import Literal
 
 from tidelake.sim.books.dialects import dialect
 from tidelake.sim.books.faults import Happened, checked, corrupt, without_checksum
-from tidelake.sim.books.model import TrueBook
+from tidelake.sim.books.model import Sides as Lots, TrueBook
 from tidelake.sim.books.wire import UNNUMBERED, Asked, Wire
 
 START_NS = 1_792_000_000 * 10**9  # October 2026: OKX sends no checksums any more
@@ -250,12 +250,13 @@ class _Session:
         self._hold(wire, self.chance.randrange(2, 9))
 
     def do_corrupted(self, wire: Wire) -> None:
-        before = wire.view()
-        line = self.moved(wire)
-        after = wire.view()
-        told = [(p, new.get(p, 0)) for old, new in zip(before, after, strict=True) for p in old.keys() | new.keys()
-                if old.get(p, 0) != new.get(p, 0) and (p in new or p in _shown(line, wire, p))]  # fmt: skip
-        payload, text = corrupt(line.payload, wire, sorted(told), self.chance)
+        while True:
+            before = wire.view()
+            line = self.moved(wire)
+            if told := _told(before, wire.view(), line, wire):
+                break
+            self.receive(line)  # a change below the depth tells no level
+        payload, text = corrupt(line.payload, wire, told, self.chance)
         self.note(wire, text)
         self.receive(replace(line, payload=payload))
 
@@ -316,6 +317,11 @@ class _Session:
         self.step(wire)
 
 
-def _shown(line: Line, wire: Wire, ticks: int) -> tuple[int, ...]:
-    """The price, where the message tells it."""
-    return (ticks,) if wire.price(ticks).encode() in line.payload else ()
+def _told(before: Lots, after: Lots, line: Line, wire: Wire) -> list[tuple[int, int]]:
+    """Ticks and lots of the levels that changed and that the message tells."""
+    return sorted(
+        (ticks, new.get(ticks, 0))
+        for old, new in zip(before, after, strict=True)
+        for ticks in old.keys() | new.keys()
+        if old.get(ticks, 0) != new.get(ticks, 0) and (ticks in new or wire.price(ticks).encode() in line.payload)
+    )
