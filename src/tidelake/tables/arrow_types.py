@@ -16,6 +16,7 @@ TYPES: dict[Kind, pa.DataType] = {
     "int8": pa.int8(),
     "int32": pa.int32(),
     "int64": pa.int64(),
+    "float64": pa.float64(),
 }
 
 

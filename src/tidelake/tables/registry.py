@@ -9,6 +9,7 @@ from tidelake.tables.instruments import INSTRUMENTS
 from tidelake.tables.liquidations import LIQUIDATIONS
 from tidelake.tables.open_interest import OPEN_INTEREST
 from tidelake.tables.quotes import QUOTES
+from tidelake.tables.regimes import REGIMES
 from tidelake.tables.schema import Table
 from tidelake.tables.trades import TRADES
 
@@ -24,6 +25,7 @@ TABLES = {
         FUNDING,
         OPEN_INTEREST,
         LIQUIDATIONS,
+        REGIMES,
     )
 }
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PARSER_VERSION = 1
-Kind = Literal["text", "exact", "time", "date", "int8", "int32", "int64"]
+Kind = Literal["text", "exact", "time", "date", "int8", "int32", "int64", "float64"]
 
 
 @dataclass(frozen=True, slots=True)
