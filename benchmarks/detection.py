@@ -39,6 +39,7 @@ ROWS: tuple[tuple[str, str, int], ...] = (
     ("coinbase", "coinbase", START_NS),
 )
 NUMBERED = frozenset({"binance-spot", "binance-usdm", "binance-coinm", "okx", "bybit", "deribit", "coinbase-advanced"})
+UNTIL_A_QUOTE = "differs from the quote with the same update id"  # SUSPECT until a quote is equal again
 # What numbers of updates speak of: which messages arrived, and in which order. They say nothing of a message's content.
 OF_NUMBERS = frozenset({"lost", "doubled", "reordered", "late", "reset", "sync-disconnect", "clock-jump"})
 
@@ -85,7 +86,9 @@ class Cell:
     def broken(self) -> list[Told]:
         """Trials in which the product did what it must not."""
         bad = self.undetected if self.must_be_found else []
-        stuck = [t for t in self.trials if not t.repaired and not t.audited and self.fault != "zero-checksum"]
+        stuck = [t for t in self.trials if not t.repaired and not t.audited and t.found != UNTIL_A_QUOTE]
+        if self.fault == "zero-checksum":
+            stuck = []  # it never ends
         return [*bad, *stuck]
 
 
@@ -192,7 +195,8 @@ SUMMARY = """## Summary
 
 {total} sessions. Where the venue numbers its updates, {unseen} of {count} sessions with a fault that numbers speak of
 (lost, doubled, reordered, late, reset, sync-disconnect, clock-jump) had a wrong book that was called VALID and never
-found out. In {stuck} sessions the last synchronisation did not bring a book back."""
+found out. In {stuck} sessions the last synchronisation did not bring a book back; one that differed from a quote
+is SUSPECT until a quote agrees, and not counted here."""
 
 WHAT = {
     "lost": "One update never arrives.",
