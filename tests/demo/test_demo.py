@@ -20,7 +20,7 @@ from tidelake.errors import ConfigError
 from tidelake.sim.market import Market
 from tidelake.sim.recordings import Recorded, write_cryptofeed, write_hftbacktest
 
-START_NS = 1_800_000_000 * 10**9
+START_NS = 1_780_000_000 * 10**9
 MINUTE_NS = 60 * 10**9
 ALL_STREAMS = {*((source, symbol) for source, symbols in STREAMS.items() for symbol in symbols), KILLED}
 
@@ -53,6 +53,16 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """One run on simulated venues."""
     folder = tmp_path_factory.mktemp("demo")
     return Told(folder / "lake", folder / "demo.html").run()
+
+
+def test_live_books_that_lost_updates_are_told_and_proven_again(simulated: Told) -> None:
+    intervals = simulated.rows_with("symbol", "state", "proven_by_or_reason")
+    assert {row["symbol"] for row in intervals} == {"BTC-USDT", "ETH-USDT"}
+    broken = [row for row in intervals if row["proven_by_or_reason"] == "sequence break"]
+    assert broken
+    assert {row["state"] for row in broken} == {"INVALID"}
+    assert intervals[-1]["state"] == "VALID"
+    assert 'id="books"' in simulated.page.read_text(encoding="utf-8")
 
 
 def test_simulated_tour_holds_and_every_stream_equals_the_truth(simulated: Told) -> None:

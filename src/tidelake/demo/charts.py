@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import polars as pl
 from plotly.subplots import make_subplots
 
+from tidelake.books.verify import BookReport
 from tidelake.demo.prices import Prices
 from tidelake.raw.coverage import Interval, StreamCoverage
 
@@ -22,6 +23,7 @@ STATES = {  # colours that stay apart for colour-blind readers; each has a patte
     "SUSPECT": ("#e69f00", "/"),
     "GAP": ("#b3261e", "x"),
 }
+BOOK_STATES = {**{state: STATES[state] for state in ("VALID", "UNPROVABLE", "SUSPECT")}, "INVALID": STATES["GAP"]}
 LEGEND: dict[str, Any] = {"font": {"size": 12}, "orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
 MOST_STRIPS = 26
 THINNEST = 0.004  # of the width; a single trade would not be seen
@@ -142,15 +144,52 @@ def _bars(state: str, bars: list[tuple[str, Interval, tuple[Any, float]]], colou
         orientation="h", name=state, y=[label for label, _, _ in bars] or nothing,
         base=[place[0] for _, _, place in bars] or nothing, x=[place[1] for _, _, place in bars] or nothing,
         showlegend=True, customdata=told,
-        marker={
-            "color": colour, "line": {"width": 0},
-            "pattern": {
-                "shape": pattern, "bgcolor": colour, "fgcolor": PAPER, "fgopacity": 0.9, "size": 6,
-                "solidity": 0.15 if pattern == "." else 0.35,
-            },
-        },
+        marker=_marker(colour, pattern),
         hovertemplate=f"%{{y}}<br><b>{state}</b> %{{customdata}}<extra></extra>",
     )  # fmt: skip
+
+
+def books_figure(books: Sequence[BookReport]) -> go.Figure:
+    """One strip for each book over the receiver's clock: when it was proven, and when it was not."""
+    figure = go.Figure()
+    for state, (colour, pattern) in BOOK_STATES.items():
+        bars = [
+            (f"{book.source}  {book.symbol}", each, _until(book, place))
+            for book in books
+            for place, each in enumerate(book.intervals)
+            if each.state == state
+        ]
+        nothing: list[Any] = [None]
+        figure.add_trace(go.Bar(
+            orientation="h", name=state, showlegend=True, y=[label for label, _, _ in bars] or nothing,
+            base=[dt.datetime.fromtimestamp(each.first_ns / 1e9, dt.UTC) for _, each, _ in bars] or nothing,
+            x=[(until - each.first_ns) / 1e6 for _, each, until in bars] or nothing,
+            customdata=[f"{each.reason or each.rules}<br>{each.messages} messages" for _, each, _ in bars],
+            marker=_marker(colour, pattern),
+            hovertemplate=f"%{{y}}<br><b>{state}</b> %{{customdata}}<extra></extra>",
+        ))  # fmt: skip
+    figure.update_xaxes(title_text="time of receipt, UTC", type="date")
+    _dress(figure)
+    figure.update_layout(
+        height=130 + 40 * len(books), barmode="overlay", bargap=0.3, hovermode="closest", legend=LEGEND
+    )
+    return figure
+
+
+def _until(book: BookReport, place: int) -> int:
+    """A state lasts until the message that ends it."""
+    later = book.intervals[place + 1 : place + 2]
+    return later[0].first_ns if later else book.intervals[place].last_ns
+
+
+def _marker(colour: str, pattern: str) -> dict[str, Any]:
+    return {
+        "color": colour, "line": {"width": 0},
+        "pattern": {
+            "shape": pattern, "bgcolor": colour, "fgcolor": PAPER, "fgopacity": 0.9, "size": 6,
+            "solidity": 0.15 if pattern == "." else 0.35,
+        },
+    }  # fmt: skip
 
 
 def _span(stream: StreamCoverage) -> tuple[int, int]:

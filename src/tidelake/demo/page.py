@@ -12,8 +12,9 @@ import plotly.graph_objects as go
 import polars as pl
 from plotly.offline import get_plotlyjs
 
+from tidelake.books.verify import BookReport
 from tidelake.client import Lake
-from tidelake.demo.charts import STATES, coverage_figure, price_figure, strips
+from tidelake.demo.charts import STATES, books_figure, coverage_figure, price_figure, strips
 from tidelake.demo.prices import choose_prices
 from tidelake.raw.coverage import StreamCoverage
 
@@ -37,6 +38,7 @@ class PageFacts:
         before: Coverage before a repair; empty where there was none.
         asset: Base asset of the price chart; by default the one that most venues were heard on at the same time.
         proofs: What was checked, one sentence each.
+        books: Order books that were captured live.
     """
 
     title: str
@@ -45,6 +47,7 @@ class PageFacts:
     before: Sequence[StreamCoverage] = ()
     asset: str = ""
     proofs: Sequence[str] = field(default=())
+    books: Sequence[BookReport] = ()
 
 
 def write_page(path: Path, lake: Lake, facts: PageFacts) -> int:
@@ -78,6 +81,7 @@ def write_page(path: Path, lake: Lake, facts: PageFacts) -> int:
         prices=_figure(price_figure(prices), "prices"),
         coverage=_figure(coverage_figure(found), "coverage"),
         coverage_note=_coverage_note(found, facts.after),
+        books=_books(facts.books),
         meanings="".join(_meaning(state) for state in STATES),
         contents=_table(contents.iter_rows(named=True), contents.columns),
         proofs="".join(f"<li>{html.escape(proof)}</li>" for proof in facts.proofs),
@@ -90,6 +94,19 @@ def write_page(path: Path, lake: Lake, facts: PageFacts) -> int:
 def _figure(figure: go.Figure, name: str) -> str:
     config = {"displaylogo": False, "responsive": True, "displayModeBar": False}
     return str(figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config))
+
+
+def _books(books: Sequence[BookReport]) -> str:
+    """The section about live books; nothing where there were none."""
+    if not books:
+        return ""
+    updates, breaks = sum(book.updates for book in books), sum(book.breaks for book in books)
+    return (
+        "<section><h2>Order books, live</h2><p>Captured over a WebSocket that lost updates on purpose: "
+        f"{updates:,} updates came, {breaks} times some were missing. A book is INVALID from the first update that "
+        "does not fit until it is synchronised again; it is not served as valid in between.</p>"
+        f"{_figure(books_figure(books), 'books')}</section>"
+    )
 
 
 def _coverage_note(found: Sequence[object], after: Sequence[StreamCoverage]) -> str:

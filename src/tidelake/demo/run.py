@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import tidelake
-from tidelake.demo import recorded, simulated, tables
+from tidelake.demo import live, recorded, simulated, tables
 from tidelake.demo.market import prepared
 from tidelake.demo.narrator import Narrator, Show
 from tidelake.demo.page import PageFacts, write_page
@@ -65,7 +65,7 @@ def _simulated(lake: tidelake.Lake, tell: Narrator) -> PageFacts:
         tour.derive()
         tour.correction()
     tables.compare_prices(lake, tell, "BTC")
-    return tour.facts()
+    return replace(tour.facts(), books=live.capture_books(lake, tell))
 
 
 def _recorded(lake: tidelake.Lake, folder: Path, tell: Narrator, recordings: Path) -> PageFacts:

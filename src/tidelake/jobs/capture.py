@@ -132,6 +132,10 @@ async def capture_async(
     if not links:
         raise ConfigError(f"nothing to capture: {'; '.join(each.reason for each in left) or 'no symbols'}")
     _recover(store, list(symbols), given)
+    if any(stream.channel == "book" for link in links for stream in link.streams):
+        from tidelake.jobs.capture_books import warm_up  # loads the kernels
+
+        await asyncio.to_thread(warm_up)
     async with Session(store, given) as session:
         running = _Capture(session, links, left, channels, capturing or CaptureSettings())
         return await running.run(seconds)

@@ -9,7 +9,19 @@ from tidelake.books.frames import read_book_frames
 from tidelake.books.states import STATES, WORST_FIRST
 from tidelake.jobs.capture_flow import Wanted
 from tidelake.jobs.capture_told import BookTeller
-from tidelake.tables.segment_lines import SegmentLines
+from tidelake.raw.frame import Frame, encode_line
+from tidelake.tables.segment_lines import SegmentLines, split
+
+WARMING = (
+    b'{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":1,"u":2,'
+    b'"b":[["1.0","2.0"]],"a":[["1.1","0.0"]]}}'
+)
+
+
+def warm_up() -> None:
+    """Have the kernels of books compiled and loaded, before a connection is made whose frames would wait for it."""
+    line = encode_line(Frame(0, 1, 1, "frame", WARMING, "wss://stream.binance.com:9443/stream"))
+    BookVerifier("binance-spot", ["BTC-USDT"], pages=True).take(split(line, first_n=0, known_before_ns=0))
 
 
 class BookVerifier:

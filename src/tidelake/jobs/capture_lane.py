@@ -29,6 +29,10 @@ class _Attempt:
     wait: float = FIRST_WAIT
     task: "asyncio.Task[None] | None" = None
 
+    @property
+    def running(self) -> bool:
+        return self.task is not None and not self.task.done()
+
 
 @dataclass
 class CaptureLane:
@@ -120,12 +124,10 @@ class CaptureLane:
         """Fetch pages, or subscribe again, for the books that the verifier wants; each more rarely when it fails."""
         wanted = () if self.retiring or not self.link.ready else self.flow.wanted(self.number)
         names = {want.symbol for want in wanted}
-        self._attempts = {symbol: at for symbol, at in self._attempts.items() if symbol in names or at.task is not None}
+        self._attempts = {symbol: at for symbol, at in self._attempts.items() if symbol in names or at.running}
         for want in wanted:
             attempt = self._attempts.setdefault(want.symbol, _Attempt())
-            if attempt.task is not None and attempt.task.done():
-                attempt.task = None
-            if attempt.task is None and time.monotonic() >= attempt.due:
+            if not attempt.running and time.monotonic() >= attempt.due:
                 attempt.due = time.monotonic() + attempt.wait
                 attempt.wait = min(LONGEST_WAIT, attempt.wait * 2)
                 self._synchronise_one(want, attempt)
