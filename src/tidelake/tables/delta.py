@@ -9,7 +9,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -344,14 +344,16 @@ def open_or_create(store: Store, name: str, schema: "pa.Schema", partition_by: t
     with turn(store):
         table = open_table(store, name)
         if table is None:
-            DeltaTable.create(
-                store.table_uri(name),
-                schema,
-                mode="ignore",
-                partition_by=list(partition_by),
-                storage_options=store.storage_options(),
-                configuration=SETTINGS,
-            )
+            # Where another process made it meanwhile, or we did and the answer was lost, the table that is there counts.
+            with suppress(CommitFailedError):
+                DeltaTable.create(
+                    store.table_uri(name),
+                    schema,
+                    mode="ignore",
+                    partition_by=list(partition_by),
+                    storage_options=store.storage_options(),
+                    configuration=SETTINGS,
+                )
             table = DeltaTable(store.table_uri(name), storage_options=store.storage_options())
         return _stamped(store, name, table, partition_by)
 
