@@ -344,7 +344,7 @@ def open_or_create(store: Store, name: str, schema: "pa.Schema", partition_by: t
     with turn(store):
         table = open_table(store, name)
         if table is None:
-            # Where another process made it meanwhile, or we did and the answer was lost, the table that is there counts.
+            # Where another process made it meanwhile, or our answer was lost, the table that is there counts.
             with suppress(CommitFailedError):
                 DeltaTable.create(
                     store.table_uri(name),
