@@ -1,5 +1,4 @@
 import base64
-import os
 import random
 
 import pytest
@@ -92,7 +91,7 @@ def test_key_comes_from_the_environment(monkeypatch):
     assert key_from_environment() == KEY
 
 
-@pytest.mark.parametrize("value", ["canary", base64.b64encode(os.urandom(16)).decode(), "ä" * 44, "A" * 43])
+@pytest.mark.parametrize("value", ["canary", base64.b64encode(bytes(range(16))).decode(), "ä" * 44, "A" * 43])
 def test_bad_key_is_refused_without_printing_it(monkeypatch, value):
     monkeypatch.setenv("TIDELAKE_KEY", value)
     with pytest.raises(ConfigError, match="base64 of 32 bytes") as raised:
