@@ -176,7 +176,8 @@ def test_mapping_names_what_exists(mapping):
     assert set(table.required) <= set(spec.fields) | set(spec.set_) | {"source"}
     assert not spec.flatten or spec.flatten in venues()[mapping.source].flatten
     assert not (spec.flatten and spec.rows)
-    assert spec.request.startswith("/") or (spec.kind == "frame" and not spec.request)
+    assert spec.kind == "page" or not spec.request
+    assert spec.kind == "frame" or spec.request.startswith("/")
     for name, rule in spec.fields.items():
         assert bool(rule.path) + bool(rule.frame) + rule.nth + rule.digest == 1, name
         assert bool(rule.values) == (rule.as_ == "enum"), name
