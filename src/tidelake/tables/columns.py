@@ -69,13 +69,12 @@ def _words(rule: FieldRule, tokens: Tokens) -> Column:
     return _present(pa.array(list(rule.values.values()), pa.string()).take(places))
 
 
-def _by_symbol(tokens: Tokens, say: Callable[[str], str], before: str) -> Column:
-    """What a venue says of its symbols, each asked for once."""
+def _symbols(tokens: Tokens, venue: Venue) -> Column:
     coded = tokens.texts().dictionary_encode()
     names: list[str | None] = []
     for name in coded.dictionary.to_pylist():
         try:
-            names.append(say(before + name))
+            names.append(venue.canonical(name))
         except ValueError:
             names.append(None)
     return _present(pa.array(names, pa.string()).take(coded.indices))
@@ -110,10 +109,7 @@ def _convert(rule: FieldRule, tokens: Tokens, venue: Venue) -> Column:
         case "decimal":
             return _exact(tokens)
         case "symbol":
-            return _by_symbol(tokens, venue.canonical, rule.before)
-        case "size_unit":
-            assert venue.size_unit is not None
-            return _by_symbol(tokens, venue.size_unit, rule.before)
+            return _symbols(tokens, venue)
         case "enum":
             return _words(rule, tokens)
         case unit:

@@ -53,8 +53,8 @@ def _tokens(mapping: Mapping) -> tuple[bytes, ...]:
     if token := find_venue(mapping.source).tokens.get(spec.flatten):
         return (token, ESCAPE)
     words = [[w.strip("*") for w in wanted if isinstance(w, str)] for wanted in spec.where.values()]
-    if spec.request and not any(words):
-        words = [[spec.request]]
+    if spec.request:
+        words.append([spec.request])
     best = max((w for w in words if w), key=lambda w: min(map(len, w)), default=[])
     tokens = tuple(json.dumps(word, ensure_ascii=False)[1:-1].encode() for word in best)
     return tokens if not best or best == [spec.request] else (*tokens, ESCAPE)
@@ -227,8 +227,6 @@ def _read_mapping(
     context: Context,
 ) -> Decoded:
     chosen = lines.holding(_tokens(mapping))
-    if mapping.spec.request and mapping.spec.where:  # of a stream's many frames, those of one address
-        chosen = np.intersect1d(chosen, lines.holding((json.dumps(mapping.spec.request)[1:-1].encode(),)))
     if len(wrapped) or len(torn):
         chosen = np.setdiff1d(chosen, np.union1d(wrapped, torn))
     chosen = chosen[in_validity(mapping, lines.recv_ns[chosen])]

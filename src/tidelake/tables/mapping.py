@@ -18,9 +18,7 @@ import yaml
 from tidelake.errors import ConfigError
 
 LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # eight times as fast where it is built
-As = Literal[
-    "text", "integer", "integer_text", "decimal", "symbol", "size_unit", "enum", "s", "ms", "us", "ns", "iso8601"
-]
+As = Literal["text", "integer", "integer_text", "decimal", "symbol", "enum", "s", "ms", "us", "ns", "iso8601"]
 
 
 class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"as_": "as"}):
@@ -34,7 +32,6 @@ class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
         nth: True for trade_id where the venue gives no id: made of time, price, size, side and a count of equal ones.
         digest: True for an id where the venue gives none and equal messages say nothing new: event time in us, a dash,
             and the first 16 hex digits of the payload's SHA-256; from its second row on, a dot and the row's place.
-        before: For "symbol" and "size_unit": letters that the venue leaves out before its symbol on this stream.
         zero: "missing" where the venue writes 0 for what it has not (an empty side, no next time): the column is null.
     """
 
@@ -45,7 +42,6 @@ class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     nth: bool = False
     digest: bool = False
     zero: Literal["", "missing"] = ""
-    before: str = ""
 
     @property
     def made(self) -> bool:
@@ -130,10 +126,6 @@ def _problem(mapping: Mapping) -> str:
             return f"{name} needs one of path, frame, nth and digest"
         if (rule.as_ == "enum") != bool(rule.values):
             return f"{name}: values belong to enum, and enum needs them"
-        if rule.as_ == "size_unit" and venues()[mapping.source].size_unit is None:
-            return f"{name}: the products of {mapping.source} do not differ in size_unit; write it under set"
-        if rule.before and rule.as_ not in ("symbol", "size_unit"):
-            return f"{name}: before belongs to symbol and size_unit"
     return ""
 
 

@@ -139,10 +139,7 @@ def _read(rule: FieldRule, raw: object, venue: Venue) -> object:
         case "decimal":
             return values.to_decimal(raw)
         case "symbol":
-            return venue.canonical(rule.before + values.to_text(raw))
-        case "size_unit":
-            assert venue.size_unit is not None
-            return venue.size_unit(rule.before + values.to_text(raw))
+            return venue.canonical(values.to_text(raw))
         case "enum":
             word = str(raw).lower() if isinstance(raw, bool) else values.to_text(raw)
             if word not in rule.values:

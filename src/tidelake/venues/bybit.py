@@ -58,7 +58,6 @@ QUARTERS = {"H": 3, "M": 6, "U": 9, "Z": 12}
 INVERSE_FUTURE = re.compile(r"([A-Z0-9]+)USD([HMUZ])(\d{2})\Z")
 DATED = re.compile(r"([A-Z0-9]+?)(USDT)?-(\d{1,2}[A-Z]{3}\d{2})\Z")
 OPTION = re.compile(r"([A-Z0-9]+)-(\d{1,2}[A-Z]{3}\d{2})-(\d+(?:\.\d+)?)-([CP])(?:-(USDT))?\Z")
-BY_COLUMN = ("spot", "linear", "inverse")
 BARS = (("1m", "1"), ("5m", "5"), ("15m", "15"), ("1h", "60"), ("1d", "D"))
 TOPIC = re.compile(r"topic:\s*([\w.-]+)")
 RETRYABLE = frozenset({10000, 10006, 10016, 10018, 10429})
@@ -161,7 +160,7 @@ def trades_legacy(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
 
 
 def _address_category(frame: Frame) -> str:
-    found = (known for known in ("spot", "linear", "inverse", "option") if f"/v5/public/{known}" in frame.request)
+    found = (known for known in ("spot", "linear", "inverse", "option") if f"/public/{known}" in frame.request)
     return next(found, "")
 
 
@@ -178,9 +177,7 @@ def _v5_trade(frame: Frame, row: object) -> Record:
 
 
 def trades_v5(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
-    """Trades of a v5 frame; nothing of any other frame, and of an address that a mapping without us reads."""
-    if _address_category(frame) in BY_COLUMN:
-        return ()
+    """Trades of a v5 frame; nothing of any other frame."""
     message = decode(frame.payload)
     topic = message.get("topic")
     if isinstance(topic, str) and topic.startswith("publicTrade."):
@@ -460,7 +457,6 @@ VENUE = Venue(
     canonical=canonical,
     venue_symbol=venue_symbol,
     numbered=False,
-    size_unit=size_unit,
     trades=TradePages(order="latest", newest=newest, page_size=PAGE),
     candles=CandlePages(page=candle_page, intervals=tuple(ours for ours, _ in BARS), page_size=PAGE),
     instruments=tuple(Request(f"{INSTRUMENTS}{name}") for name in ("spot", "linear", "inverse", "option")),
