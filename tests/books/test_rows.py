@@ -173,3 +173,12 @@ def test_ids_that_a_venue_counts_anew_after_a_restart_lose_no_update(tmp_path):
     assert lake.scan("book_deltas").collect().height == 2 * 4
     assert lake.scan("book_snapshots").collect().height == 2 * 2
     assert lake.conflicts("book_deltas").is_empty()
+
+
+def test_an_update_with_an_impossible_time_is_filed_with_its_reason(tmp_path):
+    lake = lake_of(tmp_path, stream=(*STREAM, depth(113, 113, [["100.13", "1"]], [], -START_MS + 1_000)))
+    lake.derive(["book_deltas"])
+    ((line, reason),) = lake.sql("select line, reason from quarantine").rows()
+    assert line == len(STREAM)
+    assert reason.startswith("event time 1000000 us lies before 2009-01-03")
+    assert "113" not in stored(lake, "book_deltas")["update_key"].to_list()

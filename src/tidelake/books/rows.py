@@ -8,6 +8,7 @@ carries books from lane to lane.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,13 @@ from tidelake.raw.store import Store
 from tidelake.tables.book_deltas import BOOK_DELTAS
 from tidelake.tables.book_snapshots import BOOK_SNAPSHOTS
 from tidelake.tables.decode import Decoded, decode, with_provenance
-from tidelake.tables.derive import read_entry_lines
+from tidelake.tables.derive import MappingReader, read_entry_lines
 from tidelake.tables.mapping import Mapping
 from tidelake.tables.quotes import QUOTES
 from tidelake.tables.rows import Rejected, refuse
 from tidelake.tables.schema import Table
 from tidelake.tables.segment_lines import SegmentLines
-from tidelake.tables.values import DAY_US, FIRST_TIME_US
+from tidelake.tables.values import DAY_US, FIRST_TIME_US, check_event_us
 from tidelake.venues.registry import venue as find_venue
 
 BOOK_TABLES = (BOOK_DELTAS, BOOK_SNAPSHOTS, QUOTES)
@@ -74,7 +75,7 @@ class BookReader:
 
     def serves(self, source: str) -> bool:
         if self._table is QUOTES:
-            return any(m.source == source and m.spec.table == QUOTES.name for m in self._mappings)
+            return MappingReader(QUOTES, self._mappings).serves(source)
         return find_venue(source).books is not None
 
     def read(self, entry: Entry, lines: SegmentLines) -> Decoded:
@@ -107,7 +108,8 @@ def level_rows(
     recv_us = lines.recv_ns[frames.line[chosen]] // 1_000
     event_us = np.where(frames.event_ns[chosen] > 0, frames.event_ns[chosen] // 1_000, recv_us)
     timely = (event_us >= FIRST_TIME_US) & (event_us <= recv_us + DAY_US)
-    refused = [_untimely(table, frames, at, us) for at, us in _pairs(chosen[~timely], event_us[~timely])]
+    late = zip(chosen[~timely].tolist(), event_us[~timely].tolist(), recv_us[~timely].tolist(), strict=True)
+    refused = [_untimely(table, frames, at, us, received) for at, us, received in late]
     if table is BOOK_DELTAS:  # one table files what cannot be read, or it would stand in quarantine twice
         refused = [*frames.refused, *refused]
     chosen, event_us = chosen[timely], event_us[timely]
@@ -117,13 +119,13 @@ def level_rows(
     return Decoded(complete, refused, len(np.unique(frames.line[chosen])))
 
 
-def _pairs(at: Integers, us: Integers) -> list[tuple[int, int]]:
-    return list(zip(at.tolist(), us.tolist(), strict=True))
-
-
-def _untimely(table: Table, frames: BookFrames, at: int, us: int) -> Rejected:
-    reason = f"event time {us} us lies before 2009-01-03 or more than a day after receipt"
-    return refuse(table, int(frames.line[at]), int(frames.item[at]), reason)
+def _untimely(table: Table, frames: BookFrames, at: int, us: int, received_us: int) -> Rejected:
+    """The refusal of a message whose time `check_event_us` does not take, in its words."""
+    try:
+        check_event_us(us, received_us * 1_000)
+    except ValueError as exc:
+        return refuse(table, int(frames.line[at]), int(frames.item[at]), str(exc))
+    raise AssertionError(f"{us} us is timely")
 
 
 def _judged_quotes(rows: pa.Table, frames: BookFrames, verdicts: Verdicts) -> pa.Table:
@@ -184,16 +186,21 @@ class _Messages:
         recv_ns = int(self.lines.recv_ns[self.frames.line[at]])
         return next(r for r in rules_of(self.source) if r.serves(stream.channel) and r.holds_at(recv_ns))
 
+    @cached_property
+    def _rules(self) -> list[BookRule]:
+        """The rule that judged each message."""
+        return [self._rule_of(at) for at in self.chosen.tolist()]
+
     def versions(self) -> pa.Array:
         """The version of the rule that judged each level's message."""
-        return self._spread([self._rule_of(at).version for at in self.chosen.tolist()])
+        return self._spread([rule.version for rule in self._rules])
 
     def _keys(self) -> list[str]:
         """The id of each message. A number that its venue counts anew after a restart is no id without its time."""
         keys = []
         last = self.frames.last_id[self.chosen].tolist()
-        for at, number, us in zip(self.chosen.tolist(), last, self.event_us.tolist(), strict=True):
-            rule = self._rule_of(at)
+        each = zip(self.chosen.tolist(), last, self.event_us.tolist(), self._rules, strict=True)
+        for at, number, us, rule in each:
             if number == NONE or (rule.link == Link.NONE and self.frames.kind[at] != PAGE):
                 keys.append(f"{us}-{self._digest(at)}")
             else:
