@@ -2,13 +2,16 @@
 
 from collections import Counter
 
+import polars as pl
+import pyarrow as pa
 import pytest
 from benchmarks.detection_trials import book_of
 
+import tidelake
 from tidelake.books.engine import BookEngine
 from tidelake.books.frames import read_book_frames
 from tidelake.errors import ConfigError
-from tidelake.jobs.capture import capture
+from tidelake.jobs.capture import CaptureSettings, capture
 from tidelake.jobs.session import Settings
 from tidelake.raw.frame import encode_line
 from tidelake.raw.ledger import Ledger
@@ -25,7 +28,7 @@ FAULTS = "lost:0.01,doubled:0.01,reordered:0.01,late:0.01,reset:0.003,sync-disco
 QUICK = Patience(first_wait=0.02, longest_wait=0.05)
 
 
-def captured(tmp_path, source, faults, seconds=2.0, seed=1, extra=()):
+def captured(tmp_path, source, faults, seconds=2.0, seed=1, extra=(), publish=None):
     """The report of a capture, the lines of each of its lanes, and the venue."""
     plan = FramePlan.parse(faults, seed)
     with SimServer(source, frame_faults=plan, updates=40, record=True) as server:
@@ -33,7 +36,8 @@ def captured(tmp_path, source, faults, seconds=2.0, seed=1, extra=()):
         symbols = [product.symbol for product in venue.dialect.products[:2]]
         store = Store.open(tmp_path / "lake")
         settings = Settings(url=server.url, patience=QUICK)
-        report = capture(store, {source: [*symbols, *extra]}, seconds=seconds, settings=settings)
+        capturing = CaptureSettings(publish=publish)
+        report = capture(store, {source: [*symbols, *extra]}, seconds=seconds, settings=settings, capturing=capturing)
     assert verify(store).problems == []
     ledger = Ledger(store)
     lanes = [
@@ -117,6 +121,18 @@ def test_without_faults_every_book_is_proven_and_rows_of_all_channels_come(tmp_p
     expected = "UNPROVABLE" if source == "coinbase" else "VALID"
     assert [(row.book, row.gaps) for row in books] == [(expected, 0)] * 2
     assert all(row.rows > 0 for row in report.rows if row.channel == "trades")
+
+
+def test_quotes_are_published_with_the_state_that_derive_finds(tmp_path):
+    published = []
+    captured(tmp_path, "binance-usdm", "lost:0.05", publish=lambda table, rows: published.append((table, rows)))
+    told = pl.DataFrame(pa.concat_tables([rows for table, rows in published if table == "quotes"]))
+    lake = tidelake.open(tmp_path / "lake")
+    lake.derive()
+    columns = ["symbol", "quote_id", "recv_ns", "validity", "rule"]
+    derived = lake.scan("quotes").select(columns).sort(columns).collect()
+    assert told.select(columns).sort(columns).equals(derived)
+    assert {"VALID", "INVALID"} <= set(derived["validity"])
 
 
 def test_a_bad_symbol_is_refused_alone(tmp_path):

@@ -83,7 +83,7 @@ class BookReader:
         segment = entry.segment.sha256[:16]
         if self._table is QUOTES:
             found = decode(QUOTES, entry.source, lines, segment, dict(entry.context), self._mappings)
-            found.rows = _judged_quotes(found.rows, frames, verdicts)
+            found.rows = judged_quotes(found.rows, frames, verdicts)
             return found
         return level_rows(self._table, entry.source, lines, segment, frames, verdicts)
 
@@ -128,7 +128,7 @@ def _untimely(table: Table, frames: BookFrames, at: int, us: int, received_us: i
     raise AssertionError(f"{us} us is timely")
 
 
-def _judged_quotes(rows: pa.Table, frames: BookFrames, verdicts: Verdicts) -> pa.Table:
+def judged_quotes(rows: pa.Table, frames: BookFrames, verdicts: Verdicts) -> pa.Table:
     """The quotes with the state of their symbol's books, where a book was there to judge them."""
     quotes = np.flatnonzero((frames.kind == QUOTE) & (frames.stream >= 0))
     place = {

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from tidelake.books.engine import BookEngine
+from tidelake.books.engine import BookEngine, Verdicts
 from tidelake.books.frames import read_book_frames
+from tidelake.books.messages import BookFrames
+from tidelake.books.rows import judged_quotes
 from tidelake.books.states import STATES, WORST_FIRST
 from tidelake.jobs.capture_flow import Wanted
 from tidelake.jobs.capture_told import BookTeller
@@ -25,7 +27,7 @@ def warm_up() -> None:
 
 
 class BookVerifier:
-    """Books of these symbols over one connection. `take` and `told` are called by one thread, the others by any.
+    """Books of these symbols over one connection. `take`, `judged` and `told` are of one thread, the others of any.
 
     Args:
         source: Source id.
@@ -44,13 +46,18 @@ class BookVerifier:
         self._wanted: list[Wanted] = []
         self._states: dict[str, str] = {}
         self._breaks: dict[str, int] = {}
+        self._taken: tuple[BookFrames, Verdicts] | None = None
 
     def take(self, lines: SegmentLines) -> None:
         frames = read_book_frames(self._source, lines, self._context)
+        self._taken = None
         if not len(frames):
             return
-        (self._teller or self._engine).run(frames, lines.recv_ns[frames.line])
+        self._taken = frames, (self._teller or self._engine).run(frames, lines.recv_ns[frames.line])
         self._look()
+
+    def judged(self, quotes: pa.Table) -> pa.Table:
+        return judged_quotes(quotes, *self._taken) if self._taken else quotes
 
     def told(self) -> pa.Table | None:
         return self._teller.rows() if self._teller else None

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from tidelake.tables.decode import decode
 from tidelake.tables.mapping import Mapping as FieldMapping
+from tidelake.tables.quotes import QUOTES
 from tidelake.tables.registry import TABLES
 from tidelake.tables.segment_lines import SegmentLines, split
 
@@ -42,6 +43,9 @@ class Verifier(Protocol):
 
     def take(self, lines: SegmentLines) -> None:
         """Lines of the lane, in order, without a hole since it was made."""
+
+    def judged(self, quotes: pa.Table) -> pa.Table:
+        """Quotes out of the lines taken last, each with the state of its book."""
 
     def told(self) -> pa.Table | None:
         """Rows of the feed `book` since the last call; see `jobs.capture_told`."""
@@ -73,6 +77,9 @@ class Unverified:
         for line in lines.holding((b'"kind":"page"',)).tolist():
             text = lines.lines[line].as_py()
             self._missing = [symbol for symbol in self._missing if b'"symbol":"%s"' % symbol.encode() not in text]
+
+    def judged(self, quotes: pa.Table) -> pa.Table:
+        return quotes
 
     def told(self) -> pa.Table | None:
         return None
@@ -266,15 +273,16 @@ class Flow:
     def _decode(self, lane: LaneFlow, name: str, lines: SegmentLines) -> None:
         found = decode(TABLES[name], lane.source, lines, "", lane.contexts.setdefault(name, {}), self._mappings)
         self.rejected[lane.source] += len(found.rejected)
-        if not len(found.rows):
+        rows = lane.verifier.judged(found.rows) if TABLES[name] is QUOTES else found.rows
+        if not len(rows):
             return
-        counted = pc.value_counts(found.rows["symbol"]).to_pylist()
+        counted = pc.value_counts(rows["symbol"]).to_pylist()
         for pair in counted:
             self.rows[lane.source, name, pair["values"]] += pair["counts"]
-        times = found.rows["event_time"].cast(pa.int64()).to_numpy() * 1_000
-        self._keep_latency(lane.source, lines.recv_ns[found.rows["line"].to_numpy()] - times)
+        times = rows["event_time"].cast(pa.int64()).to_numpy() * 1_000
+        self._keep_latency(lane.source, lines.recv_ns[rows["line"].to_numpy()] - times)
         if self._publish is not None and lane.published:
-            self._publish(name, found.rows)
+            self._publish(name, rows)
 
     def _keep_latency(self, source: str, ns: np.ndarray) -> None:
         with self._turn:

@@ -3,9 +3,10 @@
 import datetime as dt
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from tidelake.books.engine import BookEngine, Level
+from tidelake.books.engine import BookEngine, Level, Verdicts
 from tidelake.books.messages import NONE, OPEN, PAGE, REFUSED, SNAPSHOT, UPDATE, BookFrames, BookStream, Integers
 from tidelake.books.states import INVALID, REASONS, STATES, rule_words
 from tidelake.live.rows import BOOK_SCHEMA
@@ -29,13 +30,21 @@ class BookTeller:
         self._states: dict[tuple[str, str], tuple[str, str]] = {}
         self._rows: list[dict[str, Any]] = []
 
-    def run(self, frames: BookFrames, recv_ns: Integers) -> None:
-        """Judge messages, in order; verdicts do not depend on how they are cut."""
+    def run(self, frames: BookFrames, recv_ns: Integers) -> Verdicts:
+        """Judge messages, in order, one at least; verdicts do not depend on how they are cut."""
         step = -(-len(frames) // MOST_CUTS)
-        for start in range(0, len(frames), max(step, 1)):
+        found = [
             self._run_part(frames.part(start, min(start + step, len(frames))), recv_ns[start : start + step])
+            for start in range(0, len(frames), step)
+        ]
+        return Verdicts(
+            np.concatenate([each.state for each in found]),
+            np.concatenate([each.reason for each in found]),
+            np.concatenate([each.proven for each in found]),
+            np.concatenate([each.applied for each in found]),
+        )
 
-    def _run_part(self, frames: BookFrames, recv_ns: Integers) -> None:
+    def _run_part(self, frames: BookFrames, recv_ns: Integers) -> Verdicts:
         verdicts = self._engine.run(frames, recv_ns)
         changed: dict[tuple[str, str], tuple[BookStream, int]] = {}  # and by which message last
         for i in range(len(frames)):
@@ -57,6 +66,7 @@ class BookTeller:
             mine = int(frames.stream[i]) >= 0 and frames.streams[int(frames.stream[i])] == book
             rule = rule_words(int(verdicts.proven[i])) if mine else ""
             self._tell(book, self._states[name], rule, frames, i, int(recv_ns[i]))
+        return verdicts
 
     def _concerned(self, named: BookStream | None) -> list[BookStream]:
         """The books that a message may change: its own, all of its symbol, or all of the connection."""
