@@ -13,7 +13,20 @@ from pathlib import Path
 
 from benchmarks.report import Figure, machine, table, write
 
-NAMES = ("startup", "derive", "size", "imports", "seal", "commit", "query", "ingest", "sockets", "books", "detection")
+NAMES = (
+    "startup",
+    "derive",
+    "size",
+    "imports",
+    "seal",
+    "encryption",
+    "commit",
+    "query",
+    "ingest",
+    "sockets",
+    "books",
+    "detection",
+)
 
 
 def _arguments() -> argparse.Namespace:

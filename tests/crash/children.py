@@ -5,6 +5,7 @@ import time
 
 from tests.raw.lanes import LANE, trade, writer
 from tidelake.errors import LaneMoved
+from tidelake.raw.codec import key_from_environment
 from tidelake.raw.store import Store
 
 RECEIPTS = "receipts"
@@ -13,7 +14,7 @@ RECEIPTS = "receipts"
 def append_and_seal(url: str, receipts: str, numbers: list[int], per_seal: int) -> None:
     """Append trades, note each in the file `receipts` once `append` has returned for it, and seal now and then."""
     handle = os.open(receipts, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    with writer(Store.open(url)) as lane:
+    with writer(Store.open(url), key=key_from_environment()) as lane:
         for i, number in enumerate(numbers, 1):
             lane.append(payload=trade(number), kind="frame", recv_ns=number * 1000, mono_ns=number)
             os.write(handle, b"%d\n" % number)

@@ -1,6 +1,7 @@
 """Kill -9 in the middle of a capture: what is recovered is a prefix of what was sent, and the next one goes on."""
 
 import asyncio
+import base64
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import pytest
 from tests.transport.socket_server import SocketServer
 from tidelake.jobs.capture import capture_async
 from tidelake.jobs.session import Settings
+from tidelake.raw.codec import KEY_VARIABLE, key_from_environment
 from tidelake.raw.coverage import coverage
 from tidelake.raw.ledger import Ledger
 from tidelake.raw.segments import iter_frames
@@ -68,6 +70,8 @@ async def kill_and_go_on(lake, times, seed):
             child.send_signal(signal.SIGKILL)
             await asyncio.to_thread(child.communicate)
             assert child.returncode == -signal.SIGKILL
+            if KEY_VARIABLE in os.environ:
+                assert not any(b"btcusdt" in path.read_bytes() for path in lake.rglob("*") if path.is_file())
         settings = Settings(url=url)
         store = Store.open(lake)
         await capture_async(store, {SOURCE: [SYMBOL]}, channels=["trades"], seconds=0.5, settings=settings)
@@ -75,12 +79,12 @@ async def kill_and_go_on(lake, times, seed):
 
 
 def check(lake, sent):
-    store = Store.open(lake)
+    store, key = Store.open(lake), key_from_environment()
     ledger = Ledger(store)
     lanes = [lane for lane in ledger.lanes() if lane.startswith("capture.")]
     kept = {}
     for lane in lanes:
-        frames = [frame for entry in ledger.entries(lane) for frame in iter_frames(store, entry.segment)]
+        frames = [frame for entry in ledger.entries(lane) for frame in iter_frames(store, entry.segment, key)]
         assert [frame.n for frame in frames] == list(range(len(frames)))
         found = [json.loads(frame.payload) for frame in frames if frame.kind == "frame"]
         if numbers := [one["data"]["t"] for one in found if "stream" in one]:
@@ -103,6 +107,15 @@ def test_killed_captures_leave_prefixes_and_the_next_goes_on(tmp_path):
     kept = check(tmp_path / "lake", sent)
     assert len(sent) == 6
     assert sum(map(len, kept.values())) > 500
+
+
+@pytest.mark.slow
+def test_killed_captures_under_a_key_show_no_frame_and_the_next_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, base64.b64encode(bytes(range(32))).decode())
+    sent = asyncio.run(kill_and_go_on(tmp_path / "lake", 2, seed=3))
+    kept = check(tmp_path / "lake", sent)
+    assert len(sent) == 3
+    assert sum(map(len, kept.values())) > 200
 
 
 @pytest.mark.soak

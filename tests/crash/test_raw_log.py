@@ -1,7 +1,9 @@
 """Kill -9 at every named point, and writers that race: nothing that was received is lost or doubled."""
 
+import base64
 import multiprocessing
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from tests.crash.children import append_and_seal, race
 from tests.raw.lanes import LANE, append, frames, ids, part_files, seal_each, writer
 from tidelake.errors import LaneMoved
+from tidelake.raw.codec import KEY_VARIABLE, key_from_environment
 from tidelake.raw.crash_points import CRASH_VARIABLE, RAW_POINTS
 from tidelake.raw.ledger import Ledger
 from tidelake.raw.store import Store
@@ -36,7 +39,8 @@ def received(receipts: Path) -> list[int]:
 def assert_equal_to_an_undisturbed_run(store: Store, tmp_path: Path) -> None:
     undisturbed = Store.open(tmp_path / "undisturbed")
     append_and_seal(undisturbed.url, str(tmp_path / "undisturbed.receipts"), list(range(TRADES)), PER_SEAL)
-    assert frames(store) == frames(undisturbed)
+    key = key_from_environment()
+    assert frames(store, key=key) == frames(undisturbed, key=key)
     assert verify(store).problems == []
     assert part_files(store) == []
 
@@ -47,9 +51,9 @@ def kill_and_resume(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, p
     monkeypatch.setenv(CRASH_VARIABLE, f"{point}:{nth}")
     assert run(url, receipts, list(range(TRADES))) == -signal.SIGKILL
     monkeypatch.delenv(CRASH_VARIABLE)
-    store = Store.open(url)
-    writer(store).close()  # the recovery alone
-    held = ids(store)
+    store, key = Store.open(url), key_from_environment()
+    writer(store, key=key).close()  # the recovery alone
+    held = ids(store, key=key)
     before = received(receipts)
     assert held[: len(before)] == before
     # A frame may be kept although the process was killed before `append` could return; it is in there once.
@@ -64,6 +68,28 @@ def kill_and_resume(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, p
 def test_killed_at_each_point_and_resumed_equals_an_undisturbed_run(tmp_path, monkeypatch, point, nth):
     store = kill_and_resume(str(tmp_path / "lake"), tmp_path, monkeypatch, point, nth)
     assert_equal_to_an_undisturbed_run(store, tmp_path)
+
+
+@pytest.mark.parametrize("point", RAW_POINTS)
+def test_killed_at_each_point_with_a_key_no_payload_shows_on_the_disk(tmp_path, monkeypatch, point):
+    monkeypatch.setenv(KEY_VARIABLE, base64.b64encode(bytes(range(32))).decode())
+    lake = tmp_path / "lake"
+    monkeypatch.setenv(CRASH_VARIABLE, f"{point}:2")
+    assert run(str(lake), tmp_path / "first", list(range(TRADES))) == -signal.SIGKILL
+    monkeypatch.delenv(CRASH_VARIABLE)
+    assert shown(lake) == []
+    shutil.rmtree(lake)
+    store = kill_and_resume(str(lake), tmp_path, monkeypatch, point, 2)
+    assert_equal_to_an_undisturbed_run(store, tmp_path)
+    assert shown(lake) == []
+    monkeypatch.delenv(KEY_VARIABLE)
+    assert run(str(tmp_path / "plain"), tmp_path / "second", [0]) == 0
+    assert shown(tmp_path / "plain") != []  # so it can find what it looks for
+
+
+def shown(lake: Path) -> list[Path]:
+    """Files that hold a payload as plain text."""
+    return [path for path in lake.rglob("*") if path.is_file() and b'{"id":' in path.read_bytes()]
 
 
 @pytest.mark.parametrize("point", RAW_POINTS)

@@ -116,7 +116,17 @@ def test_a_capture_is_encrypted_where_the_environment_holds_a_key(store, monkeyp
 
     key = bytes(range(32))
     monkeypatch.setenv("TIDELAKE_KEY", base64.b64encode(key).decode())
+    seen = []
+    real = PartFile.append
+
+    def append(self, lines):
+        real(self, lines)
+        seen.append((b"btcusdt" in lines, b"btcusdt" in self.path.read_bytes()))
+
+    monkeypatch.setattr(PartFile, "append", append)
     one_capture(store, stream_of(20), 0.5)
+    assert (True, False) in seen
+    assert all(not shown for _, shown in seen)
     (entry,) = Ledger(store).entries(lanes(store)[0])
     assert entry.segment.key.endswith(".enc")
     assert trade_ids(kept(store, key=key)) == list(range(20))

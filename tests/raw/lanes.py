@@ -61,9 +61,9 @@ def frames(store: Store, lane: str = LANE, key: bytes | None = None) -> list[Fra
     return [frame for entry in Ledger(store).entries(lane) for frame in iter_frames(store, entry.segment, key)]
 
 
-def ids(store: Store, lane: str = LANE) -> list[int]:
+def ids(store: Store, lane: str = LANE, key: bytes | None = None) -> list[int]:
     """The ids of the lane's trades, in order."""
-    return [json.loads(frame.payload)["id"] for frame in frames(store, lane)]
+    return [json.loads(frame.payload)["id"] for frame in frames(store, lane, key)]
 
 
 def part_files(store: Store) -> list[str]:

@@ -1,3 +1,4 @@
+import base64
 import os
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from tidelake.raw.entry import Note
 from tidelake.raw.frame import Frame, Kind, decode_line, encode_line, encode_lines
 from tidelake.raw.lane import LaneWriter, seal_lines
 from tidelake.raw.ledger import Head, Ledger
-from tidelake.raw.part_file import lanes_with_parts
+from tidelake.raw.part_file import PartFile, lanes_with_parts
 from tidelake.raw.store import Store
 from tidelake.raw.verify import verify
 
@@ -143,7 +144,41 @@ def test_bad_block_in_the_middle_of_a_part_costs_only_its_lines(store):
     writer(store).close()
     assert ids(store) == [1, 3, 4]
     assert [frame.n for frame in frames(store)] == [0, 1, 2]
-    assert decode(store.get(next(store.list("quarantine")))) == lines[2]
+    assert list(store.list("quarantine/torn")) == []
+    (damaged,) = store.list(f"quarantine/damaged/{LANE}")
+    told, bad = map(msgspec.json.decode, decode(store.get(damaged)).splitlines())
+    assert told["header"]["lane"] == LANE
+    assert bad["line"] == 1  # of those behind the header
+    assert "not a segment line" in bad["reason"]
+    assert base64.b64decode(bad["b64"]) == lines[2][:-1]
+
+
+def test_part_that_could_not_take_its_first_line_leaves_nothing(store, monkeypatch):
+    lane = writer(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(PartFile, "append", _full)
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space"):
+                append(lane, 1)
+    assert not lane.detach()
+    assert lane.seal() is None
+    assert part_files(store) == []
+    append(lane, 1)
+    lane.close()
+    assert ids(store) == [1]
+
+
+def test_part_whose_header_cannot_be_written_leaves_no_file(store, monkeypatch):
+    lane = writer(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(PartFile, "_write", _full)
+        with pytest.raises(OSError, match="No space"):
+            append(lane, 1)
+    assert part_files(store) == []
+
+
+def _full(self, lines):
+    raise OSError(28, "No space left on device")
 
 
 def test_torn_lines_are_encrypted_where_segments_are(store):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from tidelake.errors import SourceError, StoreError
+from tidelake.errors import FormatDrift, SourceError, StoreError
 from tidelake.jobs.capture_flow import Flow, Piece, Wanted
 from tidelake.jobs.capture_plan import PlannedLink
 from tidelake.jobs.session import Session
@@ -172,8 +172,8 @@ class CaptureLane:
 
     def seal(self) -> None:
         """Seal all; blocks. Raises as `LaneWriter.seal` does, and then the part files are recovered by the next run."""
-        self._take_sealed()
         try:
+            self._take_sealed()
             self.sealed += self.writer.seal_detached()
             entry = self.writer.seal()
         except BaseException:
@@ -187,5 +187,5 @@ class CaptureLane:
             done, self._sealing = self._sealing, None
             try:
                 self.sealed += done.result()
-            except StoreError as exc:  # the part file stays, and the next seal takes it along
+            except (StoreError, FormatDrift) as exc:  # the part file stays; the next seal, or run, takes it along
                 log.warning("a part of lane %s could not be sealed yet: %s", self.writer.lane, exc)

@@ -79,6 +79,22 @@ def key_id(key: bytes) -> bytes:
     return hashlib.sha256(b"tidelake key id\0" + key).digest()[:8]
 
 
+def check_key(key: bytes | None, wanted: str, what: str) -> bytes:
+    """The key, where it is the one whose `key_id` is `wanted`, in hexadecimal digits; `what` is what it is to open.
+
+    Raises:
+        ConfigError: It is missing, or another one.
+    """
+    if key is not None and key_id(key).hex() == wanted:
+        return key
+    found = "no key is set" if key is None else f"the key that is set is {key_id(key).hex()}"
+    raise ConfigError(
+        f"{what} is encrypted with key {wanted}, and {found}. It is intact, and nothing was taken from it. "
+        f"Set {KEY_VARIABLE} to the key that it was written with, and run the same again.",
+        tried=(f"environment variable {KEY_VARIABLE}",),
+    )
+
+
 def seal_bytes(plain: bytes, *, codec: Codec = "zstd", key: bytes | None = None) -> bytes:
     """The object to store for these lines; the same input gives the same object."""
     packed = _compress(plain, codec)
@@ -202,7 +218,8 @@ def _decrypted(chunks: Iterable[bytes], key: bytes | None) -> Iterator[bytes]:
     if len(held) < HEADER_BYTES:
         raise FormatDrift("the stored segment is cut short")
     header, held = held[:HEADER_BYTES], held[HEADER_BYTES:]
-    derived, prefix = _derive(_check_key(header, key), header[-16:])
+    wanted = header[len(MAGIC) : len(MAGIC) + 8].hex()
+    derived, prefix = _derive(check_key(key, wanted, "the segment"), header[-16:])
     cipher = AESGCM(derived)
     counter, ended = 0, False
     while not ended:
@@ -219,20 +236,3 @@ def _decrypted(chunks: Iterable[bytes], key: bytes | None) -> Iterator[bytes]:
             counter += 1
             if ended and not held:
                 break
-
-
-def _check_key(header: bytes, key: bytes | None) -> bytes:
-    wanted = header[len(MAGIC) : len(MAGIC) + 8]
-    tried = (f"environment variable {KEY_VARIABLE}",)
-    if key is None:
-        raise ConfigError(
-            f"the segment is encrypted with key {wanted.hex()} and no key is set. It is intact; set {KEY_VARIABLE}.",
-            tried=tried,
-        )
-    if key_id(key) != wanted:
-        raise ConfigError(
-            f"the segment is encrypted with key {wanted.hex()}; the key that is set is {key_id(key).hex()}. "
-            f"The segment is intact; set {KEY_VARIABLE} to the key that sealed it.",
-            tried=tried,
-        )
-    return key

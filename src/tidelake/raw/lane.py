@@ -27,6 +27,7 @@ from tidelake.raw.crash_points import reach
 from tidelake.raw.entry import Entry, Note
 from tidelake.raw.frame import Frame, Kind, encode_line, encode_lines
 from tidelake.raw.ledger import Head, Ledger, head_after, lane_name
+from tidelake.raw.part_cipher import Opened
 from tidelake.raw.part_file import PartFile, dead_parts
 from tidelake.raw.sealing import Describe, renumber, seal_lines
 from tidelake.raw.store import Store
@@ -37,8 +38,9 @@ __all__ = ["Describe", "LaneWriter", "lane_name", "seal_lines"]
 class LaneWriter:
     """Appends to one lane and seals. One thread appends and detaches; one more may seal what was detached and sync.
 
-    Opening it seals what a killed writer of the lane left in part files on this machine; their torn lines go to
-    `quarantine/torn/<lane>/` in the store.
+    Opening it seals what a killed writer of the lane left in part files on this machine. Their torn ends go to
+    `quarantine/torn/<lane>/` in the store, other lines that are not whole to `quarantine/damaged/<lane>/`, with the
+    reason. Part files are encrypted where segments are.
 
     Attributes:
         head: Where the lane ends, as last read or sealed by this writer.
@@ -150,12 +152,20 @@ class LaneWriter:
 
     def detach(self) -> bool:
         """Close the part file, for `seal_detached`; False where there is none. Appending starts a new one."""
-        if self._part is None:
+        part = self._filled_part()
+        if part is None:
             return False
         with self._moving:
-            self._detached.append((self._part, self._pending))
+            self._detached.append((part, self._pending))
             self._part, self._pending = None, 0
         return True
+
+    def _filled_part(self) -> PartFile | None:
+        """The part file that is written now; None where it holds no line, because the first could not be written."""
+        if self._part is not None and not self._pending:
+            self._part.delete()
+            self._part = None
+        return self._part
 
     def seal_detached(self, meta: dict[str, str] | None = None) -> list[Entry]:
         """Seal the part files that were detached, in their order; the entries. Raises as `seal` does."""
@@ -174,11 +184,13 @@ class LaneWriter:
         Raises:
             LaneMoved: Another writer sealed first and `on_conflict` is "stop".
             StoreError: The store failed. The frames stay in the part file; seal again, or open the lane again later.
+            FormatDrift: The encrypted part file was changed on the disk. It stays; open the lane again.
         """
         self.seal_detached(meta)
-        if self._part is None:
+        part = self._filled_part()
+        if part is None:
             return None
-        return self._seal_part(self._part, {**self._meta, **(meta or {})}, from_detached=False)
+        return self._seal_part(part, {**self._meta, **(meta or {})}, from_detached=False)
 
     def close(self) -> None:
         """Seal what is left."""
@@ -227,7 +239,13 @@ class LaneWriter:
 
     def _new_part(self) -> PartFile:
         return PartFile.create(
-            self._spool, self.lane, self.source, base_n=self.next_n, base_seq=self.head.seq, meta=self._meta
+            self._spool,
+            self.lane,
+            self.source,
+            base_n=self.next_n,
+            base_seq=self.head.seq,
+            meta=self._meta,
+            key=self._key,
         )
 
     def _commit(self, part: PartFile, lines: bytes, meta: dict[str, str]) -> Entry:
@@ -281,9 +299,12 @@ class LaneWriter:
         if part.header is not None and self._is_sealed(part.id, part.header.base_seq):
             part.delete()
             return
-        lines, torn = part.salvage()
+        opened, torn = part.salvage(self._key)
         if torn:
             self._set_aside("torn", part, torn)
+        if opened.bad or opened.remarks:
+            self._set_aside("damaged", part, _report(part, opened))
+        lines = b"".join(line + b"\n" for line in opened.lines)
         if not lines or part.header is None:
             part.delete()
         elif self._on_conflict == "stop" and part.header.base_seq != self.head.seq:
@@ -303,3 +324,10 @@ class LaneWriter:
     def _is_sealed(self, part: str, base_seq: int) -> bool:
         """Whether an entry holds the part: the writer was killed between the commit and the deletion."""
         return any(entry.part == part for entry in self._ledger.entries(self.lane, after=base_seq))
+
+
+def _report(part: PartFile, opened: Opened) -> bytes:
+    """What was found wrong in a part file, as JSON lines: the header, then each line that was not taken."""
+    told: list[object] = [{"header": part.header, "remarks": opened.remarks}]
+    told += [{"line": place, "reason": reason, "b64": line} for place, line, reason in opened.bad]
+    return msgspec.json.Encoder().encode_lines(told)
