@@ -43,6 +43,10 @@ def capture(
     ntp: Annotated[
         str, typer.Option(help="Time server asked once an hour; empty: our clock's offset stays unknown.")
     ] = DEFAULT_NTP,
+    regimes: Annotated[
+        bool,
+        typer.Option("--regimes/--no-regimes", help="Keep with each sealed part what kind of minutes it holds."),
+    ] = True,
     bus: Annotated[
         str,
         typer.Option(
@@ -65,6 +69,7 @@ def capture(
     opts = options(ctx)
     from tidelake.config import setting
     from tidelake.jobs.capture import CaptureSettings, capture as run
+    from tidelake.jobs.regimes import RegimeSettings
     from tidelake.jobs.session import Settings
     from tidelake.live.redis_bus import RedisBus
 
@@ -79,6 +84,7 @@ def capture(
         rotate_bytes=rotate_mb << 20,
         publish=redis.publish if redis else None,
         ntp="" if dry_run else ntp,
+        regimes=RegimeSettings() if regimes else None,
     )
     with opts.progress("capture") as progress, closing(redis) if redis else nullcontext():
         report = run(

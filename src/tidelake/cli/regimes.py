@@ -11,7 +11,11 @@ from tidelake.cli.times import parse_span
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command(epilog=example("regimes", "regimes --window 7d --low 0.1 --high 0.9 --calendar events.toml"))(regimes)
+    app.command(
+        epilog=example(
+            "regimes", "regimes --window 7d --low 0.1 --high 0.9 --calendar events.toml", "regimes --captured"
+        )
+    )(regimes)
 
 
 def regimes(
@@ -24,6 +28,9 @@ def regimes(
     calendar: Annotated[
         Path | None, typer.Option(help="TOML file of special events: [[event]] name, start, end, symbols.")
     ] = None,
+    captured: Annotated[
+        bool, typer.Option("--captured", help="Show the tags that captures kept as they ran, and build nothing.")
+    ] = False,
 ) -> None:
     """Tag each minute of each stream by what kind of market it was.
 
@@ -31,6 +38,13 @@ def regimes(
     minutes before. Replaces the table `regimes`.
     """
     opts = options(ctx)
+    if captured:
+        from tidelake.jobs.live_regimes import kept_regimes
+        from tidelake.raw.ledger import Ledger
+
+        ledger = Ledger(opts.open_store())
+        opts.show(kept_regimes(entry for lane in ledger.lanes() for entry in ledger.entries(lane)))
+        return
     from tidelake.jobs.regimes import RegimeSettings, build_regimes, read_calendar
 
     span = parse_span(window)

@@ -27,6 +27,8 @@ from tidelake.jobs.capture_flow import QUEUE_BYTES, Flow, Publish, Unverified, V
 from tidelake.jobs.capture_lane import CaptureLane
 from tidelake.jobs.capture_plan import LeftOut, PlannedLink, plan_links
 from tidelake.jobs.capture_report import CapturedStream, CaptureReport, LinkReport
+from tidelake.jobs.live_regimes import LiveRegimes, known_minutes, minute_of
+from tidelake.jobs.regimes import RegimeSettings
 from tidelake.jobs.session import Session, Settings, run_sync
 from tidelake.logs import redact
 from tidelake.raw.codec import key_from_environment
@@ -61,6 +63,7 @@ class CaptureSettings:
         verifier: Makes the judge of a connection's books, from its plan; by default that of `books verify`.
         queue_bytes: Lines that may wait to be published; beyond it they are shed.
         ntp: Time server asked once an hour; "" leaves the clock's offset unknown.
+        regimes: How the minutes of the streams are judged; None: no regimes are kept.
     """
 
     rotate_seconds: float = 3_600.0
@@ -70,6 +73,7 @@ class CaptureSettings:
     verifier: Callable[[PlannedLink], Verifier] | None = None
     queue_bytes: int = QUEUE_BYTES
     ntp: str = ""
+    regimes: RegimeSettings | None = None
 
 
 def capture(
@@ -137,8 +141,17 @@ async def capture_async(
 
         await asyncio.to_thread(warm_up)
     async with Session(store, given) as session:
-        running = _Capture(session, links, left, channels, capturing or CaptureSettings())
+        chosen = capturing or CaptureSettings()
+        regimes = None
+        if chosen.regimes is not None:
+            regimes = await asyncio.to_thread(_regimes, store, list(symbols), chosen.regimes, given)
+        running = _Capture(session, links, left, channels, chosen, regimes)
         return await running.run(seconds)
+
+
+def _regimes(store: Store, sources: Sequence[str], judging: RegimeSettings, settings: Settings) -> LiveRegimes:
+    """Regimes that go on from what the lake knows."""
+    return LiveRegimes(judging, known_minutes(store, sources, minute_of(settings.clock()) - judging.window))
 
 
 def _recover(store: Store, sources: Sequence[str], settings: Settings) -> None:
@@ -162,19 +175,24 @@ class _Capture:
         left: Sequence[LeftOut],
         channels: Sequence[str],
         settings: CaptureSettings,
+        regimes: LiveRegimes | None,
     ) -> None:
         self.session = session
         self.settings = settings
         self.channels = list(channels)
         self.left = list(left)
+        self.regimes = regimes
         self.run_id = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{random.getrandbits(32):08x}"
         self.offset: ClockOffset | None = None
         tables = [name for channel in channels for name in TABLES_OF.get(channel, (channel,)) if name in TABLES]
+        needed = ("trades", *(regimes.tables if regimes else ()))
         self.flow = Flow(
-            tables if settings.publish else [name for name in tables if name == "trades"],
+            tables if settings.publish else [name for name in tables if name in needed],
             settings.publish,
             session.settings.mappings,
             settings.queue_bytes,
+            regimes,
+            session.settings.clock,
         )
         self._numbers = itertools.count(1)
         self._seals = ThreadPoolExecutor(1, "tidelake-seal")
@@ -190,7 +208,7 @@ class _Capture:
         link = Link(
             number, plan.sockets, plan.url, names, self.session.http.rates, patience=given.patience, clock=given.clock
         )
-        symbols = sorted({stream.symbol for stream in plan.streams})
+        symbols = sorted(plan.symbols())
         meta = {"job": "capture", "run": self.run_id, "link": str(number), "url": redact(plan.url)}
         meta |= {"channels": " ".join(self.channels), "symbols": " ".join(symbols)}
         writer = LaneWriter(
@@ -204,8 +222,9 @@ class _Capture:
         )
         levels = self.settings.book_levels if self.settings.publish else 0
         make = self.settings.verifier or partial(_judge, levels=levels)
-        self.flow.add(number, venue.source, lambda: make(plan), published=published)
-        return CaptureLane(number, plan, link, writer, self.flow, self.session)
+        judged = plan.symbols(*self.regimes.tables) if self.regimes else []
+        self.flow.add(number, venue.source, judged, lambda: make(plan), published=published)
+        return CaptureLane(number, plan, link, writer, self.flow, self.session, self.regimes)
 
     async def run(self, seconds: float | None) -> CaptureReport:
         """Until the time is over or the task is cancelled."""

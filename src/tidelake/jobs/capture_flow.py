@@ -7,6 +7,7 @@ lane's verifier starts anew, since to it these frames are lost.
 
 import logging
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tidelake.jobs.live_regimes import LiveRegimes
 from tidelake.tables.decode import decode
 from tidelake.tables.mapping import Mapping as FieldMapping
 from tidelake.tables.quotes import QUOTES
@@ -27,6 +29,7 @@ Publish = Callable[[str, pa.Table], None]
 
 QUEUE_BYTES = 64 << 20
 ROUND_BYTES = 4 << 20
+IDLE_SECONDS = 1.0  # with nothing to do for so long, minutes end all the same
 LATENCIES = 100_000  # the latest ones are kept for the quantiles
 log = logging.getLogger(__name__)
 
@@ -114,23 +117,35 @@ class LaneFlow:
     Attributes:
         source: Source id.
         new_verifier: Makes its judge, again where frames were shed.
+        symbols: Whose streams it carries.
         published: Whether its rows go to the bus; they do not while another lane carries the same streams.
         contexts: What earlier frames said, by table.
         next_n: Place of the line that comes next, where nothing was shed.
         known_ns: Largest receive clock so far.
+        heard_ns: Receive clock of the last line; 0 before the first.
     """
 
     source: str
+    symbols: Sequence[str]
     new_verifier: Callable[[], Verifier]
     published: bool
     verifier: Verifier
     contexts: dict[str, dict[str, str]] = field(default_factory=dict)
     next_n: int = 0
     known_ns: int = 0
+    heard_ns: int = 0
 
 
 class Flow:
     """The thread. `put` never waits; `close` ends it when all is through.
+
+    Args:
+        tables: What is decoded.
+        publish: Takes the rows.
+        mappings: Field mappings; by default those that ship.
+        queue_bytes: Lines that may wait.
+        regimes: Measures the minutes of what is decoded.
+        clock: Wall clock, ns since 1970.
 
     Attributes:
         shed: Lines that were kept and not published.
@@ -145,6 +160,8 @@ class Flow:
         publish: Publish | None,
         mappings: Sequence[FieldMapping] | None = None,
         queue_bytes: int = QUEUE_BYTES,
+        regimes: LiveRegimes | None = None,
+        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.shed = 0
         self.rows: Counter[tuple[str, str, str]] = Counter()
@@ -154,6 +171,8 @@ class Flow:
         self._publish = publish
         self._mappings = mappings
         self._bound = queue_bytes
+        self._regimes = regimes
+        self._clock = clock
         self._lanes: dict[int, LaneFlow] = {}
         self._queue: deque[Piece] = deque()
         self._queued = 0
@@ -163,9 +182,11 @@ class Flow:
         self._thread = threading.Thread(target=self._run, name="tidelake-flow", daemon=True)
         self._thread.start()
 
-    def add(self, lane: int, source: str, new_verifier: Callable[[], Verifier], *, published: bool) -> None:
+    def add(
+        self, lane: int, source: str, symbols: Sequence[str], new_verifier: Callable[[], Verifier], *, published: bool
+    ) -> None:
         """Make a lane known before its first lines."""
-        self._lanes[lane] = LaneFlow(source, new_verifier, published, new_verifier())
+        self._lanes[lane] = LaneFlow(source, symbols, new_verifier, published, new_verifier())
 
     def publish_lane(self, lane: int) -> None:
         """From now on the lane's rows go to the bus."""
@@ -222,15 +243,17 @@ class Flow:
     def _run(self) -> None:
         while True:
             with self._turn:
-                self._turn.wait_for(lambda: self._queue or self._closing)
-                if not self._queue:
-                    return
+                self._turn.wait_for(lambda: self._queue or self._closing, IDLE_SECONDS)
+                last = not self._queue and self._closing
                 pieces = self._next_pieces()
                 self._turn.notify_all()
             for run in _runs(pieces):
                 self._take(run)
             with self._turn:
                 self._queued -= sum(len(piece.lines) for piece in pieces)
+            self._end_minutes(idle=not pieces)
+            if last:
+                return
 
     def _next_pieces(self) -> list[Piece]:
         """What is worked on at once; not all of a long queue, since decoding takes many times its bytes in memory."""
@@ -245,19 +268,41 @@ class Flow:
         lane = self._lanes.get(number)
         if lane is None:
             return
-        if pieces[0].first_n != lane.next_n:
+        shed = pieces[0].first_n != lane.next_n
+        if shed:
             lane.verifier = lane.new_verifier()
         lane.next_n = pieces[-1].first_n + pieces[-1].count
         plain = b"".join(piece.lines for piece in pieces)
         lines = split(plain, first_n=pieces[0].first_n, known_before_ns=lane.known_ns)
         lane.known_ns = int(lines.known_ns[-1])
         try:
+            self._note_losses(lane, lines, shed=shed)
             lane.verifier.take(lines)
             self._tell(number, lane)
             for table in self._tables:
                 self._decode(lane, table.name, lines)
         except Exception as exc:
             log.exception("live rows of lane %d failed; the raw log is whole", number)
+            self.failed = self.failed or f"{type(exc).__name__}: {exc}"
+
+    def _note_losses(self, lane: LaneFlow, lines: SegmentLines, *, shed: bool) -> None:
+        """Tell the regimes from when to when the lane's streams were not heard: before an opening, or shed."""
+        if self._regimes is not None and lane.published:
+            opened = lines.holding((b'"kind":"open"',)).tolist()
+            for line in dict.fromkeys([0, *opened] if shed else opened):
+                before = int(lines.recv_ns[line - 1]) if line else lane.heard_ns
+                self._regimes.opened(lane.source, lane.symbols, before, int(lines.recv_ns[line]))
+        lane.heard_ns = int(lines.recv_ns[-1])
+
+    def _end_minutes(self, *, idle: bool) -> None:
+        """Have the minutes measured that ended before what was heard last, or, where nothing comes, before now."""
+        if self._regimes is None:
+            return
+        heard = [lane.heard_ns for lane in self._lanes.copy().values() if lane.heard_ns]
+        try:
+            self._regimes.advance(self._clock() if idle else max(heard, default=0))
+        except Exception as exc:
+            log.exception("the minutes could not be measured; the raw log is whole")
             self.failed = self.failed or f"{type(exc).__name__}: {exc}"
 
     def _tell(self, number: int, lane: LaneFlow) -> None:
@@ -281,6 +326,8 @@ class Flow:
             self.rows[lane.source, name, pair["values"]] += pair["counts"]
         times = rows["event_time"].cast(pa.int64()).to_numpy() * 1_000
         self._keep_latency(lane.source, lines.recv_ns[rows["line"].to_numpy()] - times)
+        if self._regimes is not None and lane.published and name in self._regimes.tables:
+            self._regimes.take(name, rows)
         if self._publish is not None and lane.published:
             self._publish(name, rows)
 

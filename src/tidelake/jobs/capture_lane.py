@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tidelake.errors import FormatDrift, SourceError, StoreError
 from tidelake.jobs.capture_flow import Flow, Piece, Wanted
 from tidelake.jobs.capture_plan import PlannedLink
+from tidelake.jobs.live_regimes import LiveRegimes
 from tidelake.jobs.session import Session
 from tidelake.logs import redact
 from tidelake.raw.entry import Entry
@@ -43,6 +44,7 @@ class CaptureLane:
         plan: What the link carries.
         pages: REST snapshots kept.
         sealed: Entries of the lane.
+        regimes: What it seals tells the tags of the minutes of its streams; None: it tells none.
         retiring: Another lane takes over; its books are not synchronised again.
     """
 
@@ -52,6 +54,7 @@ class CaptureLane:
     writer: LaneWriter
     flow: Flow
     session: Session
+    regimes: LiveRegimes | None = None
     pages: int = 0
     sealed: list[Entry] = field(default_factory=list)
     retiring: bool = False
@@ -118,7 +121,15 @@ class CaptureLane:
             self._take_sealed()
             self.writer.detach()
             self._part_since = time.monotonic()
-            self._sealing = pool.submit(self.writer.seal_detached)
+            self._sealing = pool.submit(self._seal_detached)
+
+    def _seal_detached(self) -> list[Entry]:
+        if self.regimes is None:
+            return self.writer.seal_detached()
+        meta, ends = self.regimes.unkept(self.plan.venue.source, self.plan.symbols())
+        entries = self.writer.seal_detached(meta)
+        self.regimes.kept(ends)
+        return entries
 
     def synchronise(self) -> None:
         """Fetch pages, or subscribe again, for the books that the verifier wants; each more rarely when it fails."""
@@ -174,13 +185,11 @@ class CaptureLane:
         """Seal all; blocks. Raises as `LaneWriter.seal` does, and then the part files are recovered by the next run."""
         try:
             self._take_sealed()
-            self.sealed += self.writer.seal_detached()
-            entry = self.writer.seal()
+            self.writer.detach()
+            self.sealed += self._seal_detached()
         except BaseException:
             self.writer.abandon()
             raise
-        if entry is not None:
-            self.sealed.append(entry)
 
     def _take_sealed(self) -> None:
         if self._sealing is not None:

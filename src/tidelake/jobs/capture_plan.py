@@ -33,9 +33,9 @@ class PlannedLink:
     url: str
     streams: tuple[Stream, ...]
 
-    def symbols(self, channel: str) -> list[str]:
-        """Symbols of which it carries the channel."""
-        return list(dict.fromkeys(stream.symbol for stream in self.streams if stream.channel == channel))
+    def symbols(self, *channels: str) -> list[str]:
+        """Symbols of which it carries one of the channels; of any channel where none is named."""
+        return list(dict.fromkeys(s.symbol for s in self.streams if not channels or s.channel in channels))
 
 
 @dataclass(frozen=True, slots=True)
