@@ -171,3 +171,25 @@ def test_candles_and_status_and_csv(ask, lake, capsys):
 def test_as_of_before_the_recording_knows_nothing(ask):
     assert ask("sql", "select count(*) n from trades", "--as-of", "2024-04-30")[1] == [{"n": 0}]
     assert ask("sql", "select count(*) n from trades", "--as-of", "2024-05-02")[1][0]["n"] > 0
+
+
+LISTING = [
+    ["status"], ["coverage"], ["coverage", "--intervals"], ["maintain"], ["maintain", "--dry-run"], ["repair"],
+    ["repair", "--dry-run"], ["conflicts"], ["candles", "BTC-USD"], ["verify"], ["books", "verify"], ["export", "OUT"],
+    ["sql", "select 1 one where false"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("args", LISTING, ids=" ".join)
+def test_an_empty_list_is_the_header_in_csv_and_no_item_in_json(tmp_path, capsys, args):
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    given = [str(tmp_path / "out") if arg == "OUT" else arg for arg in args]
+    for form in ("csv", "json"):
+        assert run([*given, "--lake", str(lake), "--format", form, "-q"]) == 0
+        out = capsys.readouterr().out
+        if form == "json":
+            assert json.loads(out) == []
+        else:
+            (header,) = csv.reader(io.StringIO(out))
+            assert all(name.isidentifier() for name in header)

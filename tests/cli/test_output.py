@@ -64,6 +64,12 @@ def test_no_rows_still_answer_in_the_form(form, text):
     assert written([], Format(form), ("a", "b")) == text
 
 
+@pytest.mark.parametrize(("kind", "header"), [(Named, "source,count\n"), (Measured, "name,share\n"), ((), "")])
+def test_csv_of_no_rows_is_the_header_where_the_columns_are_known(kind, header):
+    assert written([], Format.csv, kind) == header
+    assert written([], Format.json, kind) == "[]\n"
+
+
 def test_structs_dataclasses_and_frames_are_rows():
     assert json.loads(written([Named("okx", 3)], Format.json)) == [{"source": "okx", "count": 3}]
     assert json.loads(written([Measured("a", math.nan)], Format.json)) == [{"name": "a", "share": None}]

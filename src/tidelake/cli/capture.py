@@ -69,6 +69,7 @@ def capture(
     opts = options(ctx)
     from tidelake.config import setting
     from tidelake.jobs.capture import CaptureSettings, capture as run
+    from tidelake.jobs.capture_report import CapturedStream
     from tidelake.jobs.regimes import RegimeSettings
     from tidelake.jobs.session import Settings
     from tidelake.live.redis_bus import RedisBus
@@ -104,7 +105,7 @@ def capture(
     if redis is not None:
         shed = f"; {redis.shed} were shed: Redis was too slow or away" if redis.shed else ""
         opts.say(f"bus: {redis.published} rows published{shed}")
-    opts.finish(report)
+    opts.finish(report, CapturedStream)
 
 
 def by_venue(venue: str, symbols: list[str]) -> dict[str, list[str]]:

@@ -37,7 +37,10 @@ def coverage(
     except CoverageBroken as exc:
         broken, found = exc, list(exc.found)
     found = [stream for stream in found if feed in ("", stream.feed)]
-    opts.show([row for stream in found for row in interval_rows(stream)] if intervals else map(stream_row, found))
+    if intervals:
+        opts.show([row for stream in found for row in interval_rows(stream)], INTERVAL_COLUMNS)
+    else:
+        opts.show(map(stream_row, found), STREAM_COLUMNS)
     gaps = sum(interval.state == "GAP" for stream in found for interval in stream.intervals)
     opts.say(f"{len(found)} streams, {gaps} gaps")
     if broken is not None:
@@ -45,26 +48,23 @@ def coverage(
     raise typer.Exit(DONE_WITH_GAPS if gaps else DONE)
 
 
+STREAM_COLUMNS = ("source", "feed", "symbol", "axis", "states", "watermark", "messages", "gaps", "gaps_per_million")
+INTERVAL_COLUMNS = (
+    "source", "feed", "symbol", "axis", "state", "rule", "first", "last", "first_ns", "last_ns", "count",
+    "out_of_reach",
+)  # fmt: skip
+
+
 def stream_row(stream: "StreamCoverage") -> dict[str, Any]:
     """One stream in one row: its states, how far it is complete, its gap rate."""
-    return {
-        "source": stream.source,
-        "feed": stream.feed,
-        "symbol": stream.symbol,
-        "axis": stream.axis,
-        "states": ",".join(sorted({interval.state for interval in stream.intervals})),
-        "watermark": stream.watermark,
-        "messages": stream.messages,
-        "gaps": stream.gaps,
-        "gaps_per_million": stream.gaps_per_million,
-    }
+    states = ",".join(sorted({interval.state for interval in stream.intervals}))
+    return {name: states if name == "states" else getattr(stream, name) for name in STREAM_COLUMNS}
 
 
 def interval_rows(stream: "StreamCoverage") -> Iterator[dict[str, Any]]:
     """The intervals of one stream, in order."""
-    names = ("source", "feed", "symbol", "axis", "state", "rule", "first", "last", "first_ns", "last_ns", "count")
     for interval in stream.intervals:
-        yield {name: getattr(interval, name) for name in names} | {"out_of_reach": interval.out_of_reach}
+        yield {name: getattr(interval, name) for name in INTERVAL_COLUMNS}
 
 
 def repair(
@@ -82,6 +82,7 @@ def repair(
     """
     opts = options(ctx)
     from tidelake.jobs.repair import repair as run
+    from tidelake.jobs.report import Outcome
     from tidelake.jobs.session import Settings
 
     lake = opts.open_lake()
@@ -96,4 +97,4 @@ def repair(
             progress=progress,
             settings=settings,
         )
-    opts.finish(report)
+    opts.finish(report, Outcome)

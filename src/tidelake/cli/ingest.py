@@ -55,6 +55,7 @@ def ingest(
     """
     opts = options(ctx)
     from tidelake.jobs.ingest import ingest as run
+    from tidelake.jobs.report import Outcome
     from tidelake.jobs.session import Settings
 
     lake = opts.open_lake(make=True)
@@ -70,7 +71,7 @@ def ingest(
             progress=progress,
             settings=settings,
         )
-    opts.finish(report)
+    opts.finish(report, Outcome)
 
 
 def backfill(
@@ -91,6 +92,7 @@ def backfill(
     opts = options(ctx)
     from tidelake.jobs.backfill import backfill as run
     from tidelake.jobs.candles import fetch_candles
+    from tidelake.jobs.report import Outcome
     from tidelake.jobs.session import Settings
 
     first, last = needed_point(start), needed_point(end)
@@ -105,7 +107,7 @@ def backfill(
             )
         else:
             report = run(lake.store, venue, symbols, first, last, workers=workers, dry_run=dry_run, settings=settings)
-    opts.finish(report)
+    opts.finish(report, Outcome)
 
 
 def refresh(
@@ -120,10 +122,11 @@ def refresh(
     """
     opts = options(ctx)
     from tidelake.jobs.instruments import refresh as run
+    from tidelake.jobs.report import Outcome
     from tidelake.jobs.session import Settings
 
     lake = opts.open_lake(make=True)
     settings = Settings(mappings=lake.mappings)
     with opts.progress("instruments") as progress:
         report = run(lake.store, venues, url=url or None, dry_run=dry_run, progress=progress, settings=settings)
-    opts.finish(report)
+    opts.finish(report, Outcome)

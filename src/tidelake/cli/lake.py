@@ -96,9 +96,11 @@ def maintain(
     Also removes files that no recent version of a table needs. Drops no version of a row.
     """
     opts = options(ctx)
+    from tidelake.tables.maintain import Maintained
+
     with opts.progress("maintain"):
         rows = opts.open_lake().maintain(tables or (), keep_days=keep_days, dry_run=dry_run)
-    opts.show(rows)
+    opts.show(rows, Maintained)
 
 
 def explain(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import typer
 
@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from tidelake.raw.store import Store
 
 DONE, FAILED, WRONG_USE, DONE_WITH_GAPS = 0, 1, 2, 3
+
+
+class JobReport(Protocol):
+    """What a job says at its end."""
+
+    @property
+    def rows(self) -> Sequence[object]: ...
+
+    @property
+    def summary(self) -> str: ...
+
+    @property
+    def exit_code(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +77,8 @@ class Options:
             raise ConfigError(f"there is no lake at {url}; `tidelake init {url}` makes one", tried=(url,))
         return url
 
-    def show(self, rows: object, columns: Sequence[str] = ()) -> None:
-        """Write rows to stdout in the chosen format."""
+    def show(self, rows: object, columns: Sequence[str] | type = ()) -> None:
+        """Write rows to stdout in the chosen format; who may have none says their columns, or their type."""
         write_rows(rows, self.form, sys.stdout, columns)
 
     def say(self, text: str) -> None:
@@ -73,16 +86,11 @@ class Options:
         if not self.quiet:
             print(text, file=sys.stderr)  # noqa: T201
 
-    def finish(self, report: object) -> NoReturn:
-        """Write a job's end report to stdout and leave with its exit code.
-
-        A report is one object, a list of them, or holds them in `rows` or `files`; `exit_code` is its own word.
-        """
-        rows = getattr(report, "rows", None) or getattr(report, "files", None)
-        self.show(report if rows is None else rows)
-        if text := getattr(report, "summary", ""):
-            self.say(str(text() if callable(text) else text))
-        raise typer.Exit(int(getattr(report, "exit_code", DONE)))
+    def finish(self, report: JobReport, kind: type) -> NoReturn:
+        """Write the rows of a job's end report, each a `kind`, to stdout, and leave with its exit code."""
+        self.show(report.rows, kind)
+        self.say(report.summary)
+        raise typer.Exit(report.exit_code)
 
     def progress(self, title: str) -> AbstractContextManager[Advance]:
         return shown(title, quiet=self.quiet)

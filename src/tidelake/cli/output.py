@@ -23,19 +23,20 @@ class Format(StrEnum):
     csv = "csv"
 
 
-def write_rows(rows: object, form: Format, stream: TextIO, columns: Sequence[str] = ()) -> None:
+def write_rows(rows: object, form: Format, stream: TextIO, columns: Sequence[str] | type = ()) -> None:
     """Write rows; one mapping or struct alone is written as one object.
 
     Args:
         rows: A Polars frame, or an iterable of (or a single) mapping, msgspec struct or dataclass.
         form: Table (aligned text), JSON (a list of objects, or one object) or CSV (with a header).
         stream: Where to.
-        columns: Names and order of the columns; by default those of the frame, or of the first row.
+        columns: Names and order of the columns, or the struct or dataclass that the rows are; by default those of the
+            frame, or of the first row. CSV of no rows is the header alone, or nothing where nobody knows the columns.
     """
     if _is_single(rows):
         _write_single(as_row(rows), form, stream)
         return
-    names, found = _named_rows(rows, columns)
+    names, found = _named_rows(rows, columns_of(columns) if isinstance(columns, type) else columns)
     if form is Format.json:
         _write_json(names, found, stream)
     elif form is Format.csv:
@@ -59,11 +60,17 @@ def as_row(value: object) -> Row:
     """A mapping, struct or dataclass as a mapping."""
     if isinstance(value, Mapping):
         return value
-    if dataclasses.is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if names := getattr(type(value), "__struct_fields__", None):
-        return {name: getattr(value, name) for name in names}
-    raise TypeError(f"cannot show a {type(value).__name__} as a row")
+    return {name: getattr(value, name) for name in columns_of(type(value))}
+
+
+def columns_of(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass or msgspec struct."""
+    if dataclasses.is_dataclass(kind):
+        return tuple(field.name for field in dataclasses.fields(kind))
+    names: tuple[str, ...] | None = getattr(kind, "__struct_fields__", None)
+    if names is None:
+        raise TypeError(f"cannot show a {kind.__name__} as a row")
+    return names
 
 
 def plain(value: object) -> Any:
@@ -144,7 +151,7 @@ def _write_json(names: list[str], rows: Iterator[Row], stream: TextIO) -> None:
 def _write_csv(names: list[str], rows: Iterator[Row], stream: TextIO) -> None:
     minimal = csv.writer(stream, lineterminator="\n")
     quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)  # the former leaves a lone \r bare
-    minimal.writerow(names)
+    minimal.writerows([names] if names else [])
     for row in rows:
         cells = [_cell(row.get(name)) for name in names]
         (quoted if any("\r" in cell for cell in cells) else minimal).writerow(cells)

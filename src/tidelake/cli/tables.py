@@ -49,7 +49,7 @@ def derive(
     opts = options(ctx)
     lake = opts.open_lake()
     if dry_run:
-        opts.show([as_row(plan) for plan in lake.pending(tables or ())])
+        opts.show(lake.pending(tables or ()))
         return
     with opts.progress("derive") as advance:
         run = lake.rebuild if rebuild else lake.derive
