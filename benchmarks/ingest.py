@@ -35,9 +35,9 @@ def _fetch(source: str, symbol: str, lake: Path, url: str, start_ns: int, end_ns
     from tidelake.raw.store import Store
     from tidelake.venues.spec import Rate
 
-    settings = Settings(rates={source: Rate(weight=1e9, seconds=1.0)})
+    settings = Settings(url=url, rates={source: Rate(weight=1e9, seconds=1.0)})
     wall, cpu = time.perf_counter(), time.process_time()
-    report = backfill(Store.open(lake), source, [symbol], start_ns, end_ns, url=url, settings=settings)
+    report = backfill(Store.open(lake), source, [symbol], start_ns, end_ns, settings=settings)
     taken = time.perf_counter() - wall, time.process_time() - cpu
     row = report.rows[0]
     if row.state != "done" or row.gaps:

@@ -1,6 +1,7 @@
 """What a job does when it is stopped, raced, killed, or holds secrets; and the lists of products and bars."""
 
 import asyncio
+import inspect
 import os
 import signal
 import subprocess
@@ -9,10 +10,15 @@ import sys
 import pytest
 
 from tests.jobs.conftest import MINUTE, START, SYMBOLS
-from tidelake.jobs.candles import fetch_candles
+from tidelake.jobs.backfill import backfill, backfill_async
+from tidelake.jobs.candles import fetch_candles, fetch_candles_async
+from tidelake.jobs.capture import capture, capture_async
 from tidelake.jobs.ingest import ingest, ingest_async
-from tidelake.jobs.instruments import refresh
+from tidelake.jobs.instruments import refresh, refresh_async
+from tidelake.jobs.repair import repair, repair_async
+from tidelake.jobs.report import Report
 from tidelake.raw.lane import LaneWriter, lane_name
+from tidelake.raw.store import Store
 from tidelake.tables.describe import describe_for
 
 COLD = START - 90 * MINUTE
@@ -155,3 +161,28 @@ def test_instruments_and_candles_become_rows(world, source):
         bar = bars[minute]
         assert (float(bar["high"]), float(bar["low"])) == (max(told), min(told))
         assert (bar["origin"], bar["symbol"]) == ("venue", w.symbol)
+
+
+@pytest.mark.parametrize(
+    ("job", "work"),
+    [
+        (ingest, ingest_async),
+        (backfill, backfill_async),
+        (repair, repair_async),
+        (refresh, refresh_async),
+        (fetch_candles, fetch_candles_async),
+        (capture, capture_async),
+    ],
+)
+def test_a_job_that_blocks_is_the_one_for_event_loops_under_its_own_name(job, work):
+    assert job.__name__ + "_async" == work.__name__
+    assert (job.__doc__, inspect.signature(job)) == (work.__doc__, inspect.signature(work))
+    assert inspect.iscoroutinefunction(work)
+    assert not inspect.iscoroutinefunction(job)
+
+
+def test_a_job_that_blocks_runs_also_where_an_event_loop_does(tmp_path):
+    async def within():
+        return repair(Store.open(tmp_path), dry_run=True)
+
+    assert asyncio.run(within()) == repair(Store.open(tmp_path), dry_run=True) == Report("repair", ())

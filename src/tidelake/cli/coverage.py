@@ -86,15 +86,7 @@ def repair(
     from tidelake.jobs.session import Settings
 
     lake = opts.open_lake()
-    settings = Settings(mappings=lake.mappings)
     with opts.progress("repair") as progress:
-        report = run(
-            lake.store,
-            source or None,
-            symbols or None,
-            url=url or None,
-            dry_run=dry_run,
-            progress=progress,
-            settings=settings,
-        )
+        settings = Settings(mappings=lake.mappings, url=url or None, progress=progress)
+        report = run(lake.store, source or None, symbols or None, dry_run=dry_run, settings=settings)
     opts.finish(report, Outcome)

@@ -59,18 +59,9 @@ def ingest(
     from tidelake.jobs.session import Settings
 
     lake = opts.open_lake(make=True)
-    settings = Settings(mappings=lake.mappings)
     with opts.progress("ingest") as progress:
-        report = run(
-            lake.store,
-            venue,
-            symbols,
-            since=point(since),
-            url=url or None,
-            dry_run=dry_run,
-            progress=progress,
-            settings=settings,
-        )
+        settings = Settings(mappings=lake.mappings, url=url or None, progress=progress)
+        report = run(lake.store, venue, symbols, since=point(since), dry_run=dry_run, settings=settings)
     opts.finish(report, Outcome)
 
 
@@ -126,7 +117,7 @@ def refresh(
     from tidelake.jobs.session import Settings
 
     lake = opts.open_lake(make=True)
-    settings = Settings(mappings=lake.mappings)
     with opts.progress("instruments") as progress:
-        report = run(lake.store, venues, url=url or None, dry_run=dry_run, progress=progress, settings=settings)
+        settings = Settings(mappings=lake.mappings, url=url or None, progress=progress)
+        report = run(lake.store, venues, dry_run=dry_run, settings=settings)
     opts.finish(report, Outcome)

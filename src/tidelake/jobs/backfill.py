@@ -13,10 +13,9 @@ from functools import partial
 from itertools import pairwise
 
 from tidelake.jobs.finish import finish
-from tidelake.jobs.ingest import with_arguments
 from tidelake.jobs.latest import take_latest
 from tidelake.jobs.report import Outcome, Report, to_ns, utc
-from tidelake.jobs.session import Progress, Session, Settings, Urls, run_all, run_sync
+from tidelake.jobs.session import Session, Settings, run_all, synchronous
 from tidelake.jobs.stream import TradeStream
 from tidelake.jobs.walk import Walk
 from tidelake.raw.coverage import StreamCoverage, coverage
@@ -37,7 +36,7 @@ def partitions(start_ns: int, end_ns: int, length_ns: int) -> list[Period]:
     return list(pairwise(cuts))
 
 
-def backfill(
+async def backfill_async(
     store: Store,
     source: str,
     symbols: Sequence[str],
@@ -46,9 +45,7 @@ def backfill(
     *,
     workers: int = 1,
     partition: dt.timedelta = PARTITION,
-    url: Urls = None,
     dry_run: bool = False,
-    progress: Progress | None = None,
     settings: Settings | None = None,
 ) -> Report:
     """Fetch the trades with start <= event time < end.
@@ -60,48 +57,14 @@ def backfill(
         start, end: Event times; datetimes with a zone, or ns since 1970.
         workers: Partitions in hand at once, over all symbols.
         partition: Length of a partition.
-        url: Asked instead of the venue, such as a simulated one.
         dry_run: Only list the partitions that are not covered, with the pages that are to be expected where the lake
             knows the stream's rate; asks nobody and writes nothing.
-        progress: Told about pages as they come.
-        settings: Everything else.
+        settings: Where and how to ask and write, and who is told about pages as they come.
 
     Raises:
         NotInLake: No such venue.
         ValueError: The period is empty, or a time has no zone.
     """
-    return run_sync(
-        backfill_async(
-            store,
-            source,
-            symbols,
-            start,
-            end,
-            workers=workers,
-            partition=partition,
-            url=url,
-            dry_run=dry_run,
-            progress=progress,
-            settings=settings,
-        )
-    )
-
-
-async def backfill_async(
-    store: Store,
-    source: str,
-    symbols: Sequence[str],
-    start: dt.datetime | int,
-    end: dt.datetime | int,
-    *,
-    workers: int = 1,
-    partition: dt.timedelta = PARTITION,
-    url: Urls = None,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-    settings: Settings | None = None,
-) -> Report:
-    """As `backfill`, for callers with an event loop."""
     venue = find_venue(source)
     since_ns, until_ns = to_ns(start), to_ns(end)
     if until_ns <= since_ns:
@@ -110,10 +73,13 @@ async def backfill_async(
     names = list(dict.fromkeys(symbols))
     if dry_run:
         return Report("backfill", tuple(row for symbol in names for row in _plan(store, venue, symbol, parts)))
-    async with Session(store, with_arguments(settings, url, progress)) as session:
+    async with Session(store, settings or Settings()) as session:
         turns = asyncio.Semaphore(max(workers, 1))
         work = [(venue, s, partial(_backfill_one, session, venue, s, parts, turns)) for s in names]
         return await run_all("backfill", session, work)
+
+
+backfill = synchronous(backfill_async)
 
 
 def _plan(store: Store, venue: Venue, symbol: str, parts: Sequence[Period]) -> list[Outcome]:

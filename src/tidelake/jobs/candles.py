@@ -8,59 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from tidelake.errors import NotInLake
-from tidelake.jobs.ingest import with_arguments
 from tidelake.jobs.listing import Keep, keep_pages
 from tidelake.jobs.report import Outcome, Report, to_ns, utc
-from tidelake.jobs.session import Progress, Session, Settings, Urls, run_all, run_sync
+from tidelake.jobs.session import Session, Settings, run_all, synchronous
 from tidelake.raw.store import Store
 from tidelake.venues.payloads import INTERVAL_SECONDS
 from tidelake.venues.registry import venue as find_venue
 from tidelake.venues.spec import CandlePages, Venue
-
-
-def fetch_candles(
-    store: Store,
-    source: str,
-    symbols: Sequence[str],
-    *,
-    interval: str = "1m",
-    start: dt.datetime | int,
-    end: dt.datetime | int | None = None,
-    url: Urls = None,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-    settings: Settings | None = None,
-) -> Report:
-    """Fetch the venue's bars that start in start <= t < end (default: now).
-
-    Args:
-        store: The lake's store.
-        source: Source id.
-        symbols: Canonical symbols.
-        interval: "1m", "5m", "15m", "1h" or "1d", as far as the venue has it.
-        start, end: Datetimes with a zone, or ns since 1970.
-        url: Asked instead of the venue.
-        dry_run: Only say how many pages would be asked for.
-        progress: Told about pages as they come.
-        settings: Everything else.
-
-    Raises:
-        NotInLake: No such venue, or it has no bars of this interval.
-    """
-    return run_sync(
-        fetch_candles_async(
-            store,
-            source,
-            symbols,
-            interval=interval,
-            start=start,
-            end=end,
-            url=url,
-            dry_run=dry_run,
-            progress=progress,
-            settings=settings,
-        )
-    )
 
 
 async def fetch_candles_async(
@@ -71,18 +25,29 @@ async def fetch_candles_async(
     interval: str = "1m",
     start: dt.datetime | int,
     end: dt.datetime | int | None = None,
-    url: Urls = None,
     dry_run: bool = False,
-    progress: Progress | None = None,
     settings: Settings | None = None,
 ) -> Report:
-    """As `fetch_candles`, for callers with an event loop."""
+    """Fetch the venue's bars that start in start <= t < end (default: now).
+
+    Args:
+        store: The lake's store.
+        source: Source id.
+        symbols: Canonical symbols.
+        interval: "1m", "5m", "15m", "1h" or "1d", as far as the venue has it.
+        start, end: Datetimes with a zone, or ns since 1970.
+        dry_run: Only say how many pages would be asked for.
+        settings: Where and how to ask and write, and who is told about pages as they come.
+
+    Raises:
+        NotInLake: No such venue, or it has no bars of this interval.
+    """
     venue = find_venue(source)
     pages = venue.candles
     if pages is None or interval not in pages.intervals:
         known = pages.intervals if pages else ()
         raise NotInLake(f"{source} has no bars of {interval!r}", available=known)
-    given = with_arguments(settings, url, progress)
+    given = settings or Settings()
     starts = _page_starts(pages, interval, to_ns(start), to_ns(end) if end is not None else given.clock())
     names = list(dict.fromkeys(symbols))
     if dry_run:
@@ -91,6 +56,9 @@ async def fetch_candles_async(
     async with Session(store, given) as session:
         work = [(venue, s, partial(_fetch_one, session, venue, s, pages, interval, starts)) for s in names]
         return await run_all("candles", session, work)
+
+
+fetch_candles = synchronous(fetch_candles_async)
 
 
 def _page_starts(pages: CandlePages, interval: str, since_ns: int, until_ns: int) -> list[int]:

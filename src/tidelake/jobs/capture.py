@@ -29,7 +29,7 @@ from tidelake.jobs.capture_plan import LeftOut, PlannedLink, plan_links
 from tidelake.jobs.capture_report import CapturedStream, CaptureReport, LinkReport
 from tidelake.jobs.live_regimes import LiveRegimes, known_minutes, minute_of
 from tidelake.jobs.regimes import RegimeSettings
-from tidelake.jobs.session import Session, Settings, run_sync
+from tidelake.jobs.session import Session, Settings, synchronous
 from tidelake.logs import redact
 from tidelake.raw.codec import key_from_environment
 from tidelake.raw.coverage import coverage
@@ -76,7 +76,7 @@ class CaptureSettings:
     regimes: RegimeSettings | None = None
 
 
-def capture(
+async def capture_async(
     store: Store,
     symbols: Mapping[str, Sequence[str]],
     *,
@@ -101,30 +101,6 @@ def capture(
         NotInLake: No such venue.
         ConfigError: A venue has no such channel, or nothing that was asked for can be captured.
     """
-    return run_sync(
-        capture_async(
-            store,
-            symbols,
-            channels=channels,
-            seconds=seconds,
-            dry_run=dry_run,
-            settings=settings,
-            capturing=capturing,
-        )
-    )
-
-
-async def capture_async(
-    store: Store,
-    symbols: Mapping[str, Sequence[str]],
-    *,
-    channels: Sequence[str] = CHANNELS,
-    seconds: float | None = None,
-    dry_run: bool = False,
-    settings: Settings | None = None,
-    capturing: CaptureSettings | None = None,
-) -> CaptureReport:
-    """As `capture`, for callers with an event loop."""
     given = settings or Settings()
     links: list[PlannedLink] = []
     left: list[LeftOut] = []
@@ -147,6 +123,9 @@ async def capture_async(
             regimes = await asyncio.to_thread(_regimes, store, list(symbols), chosen.regimes, given)
         running = _Capture(session, links, left, channels, chosen, regimes)
         return await running.run(seconds)
+
+
+capture = synchronous(capture_async)
 
 
 def _regimes(store: Store, sources: Sequence[str], judging: RegimeSettings, settings: Settings) -> LiveRegimes:

@@ -8,13 +8,13 @@ at `since`), and the report says so. What a venue no longer answers stays a GAP 
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from tidelake.jobs.finish import finish
 from tidelake.jobs.latest import take_latest
 from tidelake.jobs.report import Outcome, Report, to_ns, utc
-from tidelake.jobs.session import Progress, Session, Settings, Urls, run_all, run_sync
+from tidelake.jobs.session import Session, Settings, run_all, synchronous
 from tidelake.jobs.stream import TradeStream
 from tidelake.jobs.walk import Walk
 from tidelake.raw.coverage import StreamCoverage, coverage
@@ -56,15 +56,13 @@ def start_of(covered: StreamCoverage | None, cold_since_ns: int) -> Start:
     return Start(covered.resume_ns, cold=False, wanted=True, resume=covered.resume)
 
 
-def ingest(
+async def ingest_async(
     store: Store,
     source: str,
     symbols: Sequence[str],
     *,
     since: dt.datetime | int | None = None,
-    url: Urls = None,
     dry_run: bool = False,
-    progress: Progress | None = None,
     settings: Settings | None = None,
 ) -> Report:
     """Fetch trades of a venue up to now. One bad symbol never stops the others.
@@ -74,35 +72,14 @@ def ingest(
         source: Source id.
         symbols: Canonical symbols.
         since: Start of a stream that is not in the lake; default: 90 minutes ago. Others go on where they are.
-        url: Asked instead of the venue, such as a simulated one.
         dry_run: Only say where each stream would begin; asks nobody and writes nothing.
-        progress: Told about pages as they come.
-        settings: Everything else; `url` and `progress` here go before its own.
+        settings: Where and how to ask and write, and who is told about pages as they come.
 
     Raises:
         NotInLake: No such venue.
     """
-    return run_sync(
-        ingest_async(
-            store, source, symbols, since=since, url=url, dry_run=dry_run, progress=progress, settings=settings
-        )
-    )
-
-
-async def ingest_async(
-    store: Store,
-    source: str,
-    symbols: Sequence[str],
-    *,
-    since: dt.datetime | int | None = None,
-    url: Urls = None,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-    settings: Settings | None = None,
-) -> Report:
-    """As `ingest`, for callers with an event loop: several venues can be fetched beside each other."""
     venue = find_venue(source)
-    given = with_arguments(settings, url, progress)
+    given = settings or Settings()
     now_ns = given.clock()
     cold_ns = to_ns(since) if since is not None else now_ns - COLD_START // dt.timedelta(microseconds=1) * 1_000
     if dry_run:
@@ -112,10 +89,7 @@ async def ingest_async(
         return await run_all("ingest", session, work)
 
 
-def with_arguments(settings: Settings | None, url: Urls, progress: Progress | None) -> Settings:
-    """The settings with the arguments that every job takes beside them."""
-    given = settings or Settings()
-    return replace(given, url=url if url is not None else given.url, progress=progress or given.progress)
+ingest = synchronous(ingest_async)
 
 
 def _plan(store: Store, venue: Venue, symbol: str, cold_ns: int) -> Outcome:

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from tidelake.errors import FormatDrift
-from tidelake.jobs.ingest import with_arguments
 from tidelake.jobs.listing import Keep, keep_pages
 from tidelake.jobs.report import Outcome, Report
-from tidelake.jobs.session import Progress, Session, Settings, Urls, run_all, run_sync
+from tidelake.jobs.session import Session, Settings, run_all, synchronous
 from tidelake.raw.store import Store
 from tidelake.venues.registry import venue as find_venue
 from tidelake.venues.spec import Request, Venue
@@ -20,13 +19,11 @@ ALL = "all"
 MOST_PAGES = 100  # of one list; more than that is a cursor that never ends
 
 
-def refresh(
+async def refresh_async(
     store: Store,
     sources: Sequence[str],
     *,
-    url: Urls = None,
     dry_run: bool = False,
-    progress: Progress | None = None,
     settings: Settings | None = None,
 ) -> Report:
     """Fetch the lists of products.
@@ -34,33 +31,21 @@ def refresh(
     Args:
         store: The lake's store.
         sources: Source ids.
-        url: Asked instead of the venues.
         dry_run: Only say how many lists would be asked for.
-        progress: Told about pages as they come.
-        settings: Everything else.
+        settings: Where and how to ask and write, and who is told about pages as they come.
 
     Raises:
         NotInLake: No such venue.
     """
-    return run_sync(refresh_async(store, sources, url=url, dry_run=dry_run, progress=progress, settings=settings))
-
-
-async def refresh_async(
-    store: Store,
-    sources: Sequence[str],
-    *,
-    url: Urls = None,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-    settings: Settings | None = None,
-) -> Report:
-    """As `refresh`, for callers with an event loop."""
     asked = [find_venue(source) for source in dict.fromkeys(sources)]
     if dry_run:
         return Report(FEED, tuple(Outcome(v.source, ALL, "planned", pages=len(v.instruments)) for v in asked))
-    async with Session(store, with_arguments(settings, url, progress)) as session:
+    async with Session(store, settings or Settings()) as session:
         work = [(venue, ALL, partial(_refresh_one, session, venue)) for venue in asked]
         return await run_all(FEED, session, work)
+
+
+refresh = synchronous(refresh_async)
 
 
 async def _refresh_one(session: Session, venue: Venue) -> Outcome:

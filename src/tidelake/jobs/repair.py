@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from tidelake.jobs.finish import finish
-from tidelake.jobs.ingest import with_arguments
 from tidelake.jobs.latest import take_latest
 from tidelake.jobs.report import Outcome, Report, merged, utc
-from tidelake.jobs.session import Progress, Session, Settings, Urls, run_all, run_sync
+from tidelake.jobs.session import Session, Settings, run_all, synchronous
 from tidelake.jobs.stream import FEED, TradeStream
 from tidelake.jobs.walk import Walk
 from tidelake.raw.coverage import Interval, StreamCoverage
@@ -22,14 +21,12 @@ from tidelake.venues.registry import venue as find_venue, venues
 from tidelake.venues.spec import Venue
 
 
-def repair(
+async def repair_async(
     store: Store,
     source: str | None = None,
     symbols: Sequence[str] | None = None,
     *,
-    url: Urls = None,
     dry_run: bool = False,
-    progress: Progress | None = None,
     settings: Settings | None = None,
 ) -> Report:
     """Ask venues for what is missing.
@@ -38,32 +35,14 @@ def repair(
         store: The lake's store.
         source: Only this venue's streams.
         symbols: Only these symbols.
-        url: Asked instead of the venues: one address, or one for each source id.
         dry_run: Only list the holes; asks nobody and writes nothing.
-        progress: Told about pages as they come.
-        settings: Everything else.
+        settings: Where and how to ask and write, and who is told about pages as they come.
 
     A stream of a broken lane is left alone and told as failed; a lane that cannot be read at all is told under "all".
 
     Raises:
         NotInLake: No such venue.
     """
-    return run_sync(
-        repair_async(store, source, symbols, url=url, dry_run=dry_run, progress=progress, settings=settings)
-    )
-
-
-async def repair_async(
-    store: Store,
-    source: str | None = None,
-    symbols: Sequence[str] | None = None,
-    *,
-    url: Urls = None,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-    settings: Settings | None = None,
-) -> Report:
-    """As `repair`, for callers with an event loop."""
     if source is not None:
         find_venue(source)
     lake = cover_lake(store)
@@ -74,9 +53,12 @@ async def repair_async(
     rows = tuple(row for row in failed if symbols is None or row.symbol in ("all", *symbols))
     if dry_run:
         return Report("repair", (*rows, *(_listed(c, hole) for c in open_ for hole in _missing(c))))
-    async with Session(store, with_arguments(settings, url, progress)) as session:
+    async with Session(store, settings or Settings()) as session:
         work = [(find_venue(c.source), c.symbol, partial(_repair_one, session, find_venue(c.source), c)) for c in open_]
         return merged("repair", (Report("repair", rows), await run_all("repair", session, work)))
+
+
+repair = synchronous(repair_async)
 
 
 def _failed(lane: BrokenLane) -> list[Outcome]:

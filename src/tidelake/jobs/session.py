@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from tidelake.errors import TidelakeError
@@ -19,6 +20,7 @@ from tidelake.transport.rates import Pace, Rates
 from tidelake.venues.spec import Rate, Request, Venue
 
 T = TypeVar("T")
+P = ParamSpec("P")
 Urls = str | Mapping[str, str] | None
 
 STREAMS_PER_HOST = 8
@@ -179,3 +181,14 @@ def run_sync(work: Coroutine[Any, Any, T]) -> T:
     if failed:
         raise failed[0]
     return found[0]
+
+
+def synchronous(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """The same job for callers that wait for it: `backfill` of `backfill_async`, with its arguments and docstring."""
+
+    @wraps(work)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return run_sync(work(*args, **kwargs))
+
+    run.__name__ = run.__qualname__ = work.__name__.removesuffix("_async")
+    return run
