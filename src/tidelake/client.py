@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, overload
 
 from tidelake.errors import ConfigError, LedgerBroken, NotInLake, TidelakeError
 from tidelake.raw.store import Store
@@ -71,6 +71,17 @@ def parse_duration(value: str | dt.timedelta) -> dt.timedelta:
         if number != value and number.replace(".", "", 1).isdecimal():
             return dt.timedelta(microseconds=float(number) * units[unit])
     raise ValueError(f"{value!r} is not a duration; write 500ms, 2s, 90m, 36h or 7d")
+
+
+class TradesAsked(TypedDict, total=False):
+    """The arguments of `Lake.trades` that do not change what it returns, for the overloads that say what it does."""
+
+    source: str | Sequence[str] | None
+    start: Time | None
+    end: Time | None
+    as_of: Time | None
+    assume_latency: str | dt.timedelta | None
+    grain: Literal["trade", "aggregate"]
 
 
 @dataclass(frozen=True)
@@ -201,42 +212,15 @@ class Lake:
 
     @overload
     def trades(
-        self,
-        symbol: str | None = ...,
-        *,
-        source: str | Sequence[str] | None = ...,
-        start: Time | None = ...,
-        end: Time | None = ...,
-        as_of: Time | None = ...,
-        assume_latency: str | dt.timedelta | None = ...,
-        grain: Literal["trade", "aggregate"] = ...,
-        form: Literal["polars"] = ...,
+        self, symbol: str | None = ..., *, form: Literal["polars"] = ..., **asked: Unpack[TradesAsked]
     ) -> "pl.DataFrame": ...
     @overload
     def trades(
-        self,
-        symbol: str | None = ...,
-        *,
-        source: str | Sequence[str] | None = ...,
-        start: Time | None = ...,
-        end: Time | None = ...,
-        as_of: Time | None = ...,
-        assume_latency: str | dt.timedelta | None = ...,
-        grain: Literal["trade", "aggregate"] = ...,
-        form: Literal["arrow"],
+        self, symbol: str | None = ..., *, form: Literal["arrow"], **asked: Unpack[TradesAsked]
     ) -> "pa.Table": ...
     @overload
     def trades(
-        self,
-        symbol: str | None = ...,
-        *,
-        source: str | Sequence[str] | None = ...,
-        start: Time | None = ...,
-        end: Time | None = ...,
-        as_of: Time | None = ...,
-        assume_latency: str | dt.timedelta | None = ...,
-        grain: Literal["trade", "aggregate"] = ...,
-        form: Literal["pandas"],
+        self, symbol: str | None = ..., *, form: Literal["pandas"], **asked: Unpack[TradesAsked]
     ) -> "pd.DataFrame": ...
     def trades(
         self,

@@ -207,3 +207,14 @@ def test_deriving_trades_brings_the_kept_bars_along(lake):
 def test_intervals_that_are_none_or_do_not_divide_a_day_are_refused(interval):
     with pytest.raises(ValueError, match=r"interval|divide"):
         interval_us(interval)
+
+
+def test_a_derive_with_nothing_new_commits_nothing_to_any_table(tmp_path):
+    lake = tidelake.open(tmp_path / "lake")
+    lakes.seal_all(lake.store, lakes.make_lanes(2, ("coinbase", "kraken"), trades=20))
+    lake.derive()
+    before = lake.tables().select("table", "commits")
+    assert {"candles", "instruments", "trades"} <= set(before["table"])
+    lake.derive()
+    lake.derive(["instruments", "candles"])
+    assert_frame_equal(lake.tables().select("table", "commits"), before)

@@ -1,10 +1,11 @@
 import datetime as dt
+import inspect
 import json
 
 import pytest
 
 from tests.tables.lakes import START_US, Lane, Received, iso, page, seal_lane, standing_rows, trade
-from tidelake.client import open as open_lake
+from tidelake.client import Lake, TradesAsked, open as open_lake
 from tidelake.errors import LedgerBroken
 from tidelake.raw.lake_coverage import CoverageBroken
 from tidelake.tables.read import conflicts, scan
@@ -136,3 +137,8 @@ def test_coverage_of_other_sources_is_given_and_a_broken_lane_is_named(lake):
     lake.store.delete("ledger/hole/000000000000.json")
     with pytest.raises(CoverageBroken, match=r"000000000000.json is missing"):  # it may be of any source
         lake.coverage("deribit")
+
+
+def test_the_types_of_trades_name_every_argument_that_it_takes():
+    taken = set(inspect.signature(Lake.trades).parameters)
+    assert taken == {"self", "symbol", "form", *TradesAsked.__annotations__}

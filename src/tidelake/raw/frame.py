@@ -33,7 +33,7 @@ class Frame:
         recv_ns: Wall clock at receipt, ns since 1970 UTC. A recording keeps its recorder's.
         mono_ns: Monotonic clock at receipt, ns; 0 where a recording has none.
         kind: "frame" came over a WebSocket, "page" answers `request`, "sent" went out, "open" is a connection made,
-            "note" is a statement of the writer (see `raw.claims`) or a line of a recording that carries no payload.
+            "note" is a statement of the writer (see `raw.entry.Note`) or a line of a recording that carries no payload.
         payload: The bytes as received; empty where there was none.
         request: The request that caused it ("GET https://..", or the address of the socket); holds no secret.
         feed: Feed that a page was asked for, such as "trades"; "" where frames of many feeds are mixed.

@@ -211,6 +211,7 @@ def build_candles(store: Store) -> CandlesBuilt:
 
 def _replace(store: Store, days: list[Day], done: dict[str, int]) -> int:
     bars = 0
+    # Where no day changed the mark moves alone: the log, which says what changed since the mark, is soon cut short.
     chunks = [days[at : at + DAYS_PER_COMMIT] for at in range(0, len(days), DAYS_PER_COMMIT)] or [[]]
     for chunk in chunks:
         handle = open_or_create(store, CANDLES.name, CANDLES.schema, CANDLES.partition_by)

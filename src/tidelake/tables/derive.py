@@ -264,6 +264,7 @@ def _store_batch(store: Store, table: Table, handle: TableHandle, lookup: Lookup
     kept = sort_rows(kept, [*SORT, *table.sort_by])
     _commit_quarantine(store, table, handle, [read.entry for read in batch], bad)
     _commit_contested(store, table, contested)
+    # Also where no row is new: without its mark an entry would be read again by every derive to come.
     handle.commit(kept.to_arrow().cast(table.schema), {read.entry.lane: mark_of(read.entry) for read in batch})
     return Derived(
         table.name,
