@@ -12,13 +12,20 @@ Node 0 is the line itself. `rows_node` is the node whose value is a list of rows
 fields below it are then found once per row, all others once per line.
 """
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 MISSING, STRING, ESCAPED, NUMBER, TRUE, FALSE, NESTED = 0, 1, 2, 3, 4, 5, 6
 DEPTH = 16
 QUOTE, BACKSLASH, COMMA, COLON = 34, 92, 44, 58
 OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST = 123, 125, 91, 93
+WORD = 8
+EACH_BYTE, HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+QUOTES, BACKSLASHES = np.uint64(0x2222222222222222), np.uint64(0x5C5C5C5C5C5C5C5C)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -27,14 +34,42 @@ def byte_at(text, at):
     return text[np.uint64(at)]
 
 
+def _load_word(context, text, at):
+    """The eight bytes text[at : at + 8] as one number, in the machine's order of bytes: the first is lowest."""
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        place = builder.gep(array.data, [arguments[1]])
+        return builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()), align=1)
+
+    return types.uint64(text, types.int64), generate
+
+
+load_word: Any = intrinsic(_load_word)
+
+
 @njit(cache=True, nogil=True, inline="always")
 def _is_space(byte):
     return byte == 32 or byte == 9 or byte == 13 or byte == 10
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _zero_bytes(word):
+    """The high bit of each byte that is zero; above the lowest such byte there may be more."""
+    return (word - EACH_BYTE) & ~word & HIGH_BITS
+
+
 @njit(cache=True, nogil=True)
 def _string_end(text, at, end):
     """Place of the closing quote of a string whose first byte is `at`, and whether it holds an escape."""
+    while at + WORD <= end:  # most strings hold no escape: eight bytes at once up to the first quote or escape
+        word = load_word(text, at)
+        found = _zero_bytes(word ^ QUOTES) | _zero_bytes(word ^ BACKSLASHES)
+        if found:
+            lowest = found & (~found + np.uint64(1))
+            at += np.int64((((lowest >> np.uint64(7)) - np.uint64(1)) & EACH_BYTE) * EACH_BYTE >> np.uint64(56))
+            break
+        at += WORD
     escaped = False
     while at < end:
         byte = byte_at(text, at)

@@ -5,15 +5,15 @@ with a value that is missing, unknown, out of range, or merely unusual (an expon
 twice) is left to `tables.rows`, which is slow and says why; both must give the same rows wherever both read.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidelake.kernels.json_tokens import FALSE, TRUE
-from tidelake.kernels.json_values import read_decimals, read_integers, read_iso_times, read_seconds
+from tidelake.kernels.json_values import read_decimals, read_iso_times, read_seconds
 from tidelake.tables.arrow_types import EXACT
 from tidelake.tables.field_tokens import FoundTokens, Indices, Mask, Tokens, find
 from tidelake.tables.field_tree import build_tree, full_path
@@ -43,13 +43,6 @@ class Columns:
 
 def _present(values: pa.Array) -> Column:
     return values, values.is_valid().to_numpy(zero_copy_only=False)
-
-
-def _int64(read: Callable[..., None], tokens: Tokens) -> tuple[Indices, Mask]:
-    out = np.zeros(len(tokens.types), dtype=np.int64)
-    good = np.empty(len(out), dtype=np.bool_)
-    read(tokens.text, tokens.places, tokens.types, out, good)
-    return out, good
 
 
 def _exact(tokens: Tokens) -> Column:
@@ -82,11 +75,11 @@ def _symbols(tokens: Tokens, venue: Venue) -> Column:
 
 def _times(unit: str, tokens: Tokens) -> tuple[Indices, Mask]:
     if unit == "iso8601":
-        return _int64(read_iso_times, tokens)
+        return tokens.read_int64(read_iso_times)
     if unit == "s":
-        return _int64(read_seconds, tokens)
-    counts, good = _int64(read_integers, tokens)
-    good &= counts >= 0
+        return tokens.read_int64(read_seconds)
+    counts, whole = tokens.integers
+    good = whole & (counts >= 0)
     if unit == "ms":
         return counts * 1_000, good & (counts <= MOST_MS)
     return (counts // 1_000 if unit == "ns" else counts), good
@@ -103,7 +96,7 @@ def _convert(rule: FieldRule, tokens: Tokens, venue: Venue) -> Column:
         case "text":
             return _present(tokens.texts())
         case "integer" | "integer_text":
-            whole, good = _int64(read_integers, tokens)
+            whole, good = tokens.integers
             values = pa.array(whole, mask=~good)
             return (values if rule.as_ == "integer" else pc.cast(values, pa.string())), good
         case "decimal":
@@ -152,13 +145,14 @@ def _facts(
     spec = mapping.spec
     columns: dict[str, pa.Array] = {}
     good = np.ones(len(recv_ns), dtype=np.bool_)
+    of_rows = cache(found.of_rows)  # a trade's id and its number are one field
     for name, rule in spec.fields.items():
         if rule.made:
             continue
         if rule.frame == "recv_ns":
             columns[name] = pa.array(recv_ns // 1_000)
             continue
-        tokens = found.of_rows("symbol" if rule.frame else full_path(mapping, rule.path))
+        tokens = of_rows("symbol" if rule.frame else full_path(mapping, rule.path))
         columns[name], read = _convert(rule, tokens, venue)
         absent = tokens.is_absent()
         if rule.zero == "missing":

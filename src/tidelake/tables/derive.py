@@ -32,7 +32,7 @@ from tidelake.tables.mapping import Mapping, load_mappings
 from tidelake.tables.row_order import sort_rows
 from tidelake.tables.schema import Table
 from tidelake.tables.segment_lines import SegmentLines, split
-from tidelake.tables.versions import drop_repeats
+from tidelake.tables.versions import are_all_new, drop_repeats
 
 BATCH_BYTES = 128 << 20  # plaintext bytes of raw that one commit holds; two batches are in memory at once
 MOST_ENTRIES = 10_000  # and entries, so that many small ones do not add up
@@ -255,24 +255,35 @@ def _commit_contested(store: Store, table: Table, keys: pl.DataFrame) -> None:
     raise TableMoved(f"{table.contested} was taken by others {ATTEMPTS} times in a row")
 
 
+def _worth_storing(table: Table, lookup: Lookup, rows: pa.Table) -> tuple[pa.Table, pl.DataFrame]:
+    """Those rows that no stored one and no other of them makes needless, and keys that then have many versions."""
+    told = dict.fromkeys((*table.key, *(name for name in table.ids or () if name), "event_time"))
+    keys = pl.DataFrame(pl.from_arrow(rows.select(list(told))))
+    none = keys.select(table.key).clear()
+    if table.restatable or not len(rows):
+        return rows, none
+    old = lookup.stored_rows(keys)
+    if are_all_new(table, old, keys):
+        return rows, none
+    places, contested = drop_repeats(table, old, pl.DataFrame(pl.from_arrow(rows)))
+    return rows.take(places.to_arrow()), contested
+
+
 def _store_batch(store: Store, table: Table, handle: TableHandle, lookup: Lookup, batch: list[_Read]) -> Derived:
     rows = pa.concat_tables([table.schema.empty_table(), *(read.found.rows for read in batch)])
     bad = pa.concat_tables([quarantine.SCHEMA.empty_table(), *(read.bad for read in batch)])
-    frame = pl.DataFrame(pl.from_arrow(rows))
-    old = frame.clear() if table.restatable or frame.is_empty() else lookup.stored_rows(frame)
-    kept, contested = drop_repeats(table, old, frame)
-    kept = sort_rows(kept, [*SORT, *table.sort_by])
+    kept, contested = _worth_storing(table, lookup, rows)
     _commit_quarantine(store, table, handle, [read.entry for read in batch], bad)
     _commit_contested(store, table, contested)
     # Also where no row is new: without its mark an entry would be read again by every derive to come.
-    handle.commit(kept.to_arrow().cast(table.schema), {read.entry.lane: mark_of(read.entry) for read in batch})
+    handle.commit(sort_rows(kept, [*SORT, *table.sort_by]), {read.entry.lane: mark_of(read.entry) for read in batch})
     return Derived(
         table.name,
         entries=len(batch),
         lines_read=sum(read.found.lines_read for read in batch),
-        rows_read=frame.height,
-        rows_added=kept.height,
-        repeats=frame.height - kept.height,
+        rows_read=len(rows),
+        rows_added=len(kept),
+        repeats=len(rows) - len(kept),
         contested=contested.height,
         rejected=len(bad),
         commits=1,

@@ -1,6 +1,8 @@
 """The values that kernels found in lines, field by field."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tidelake.kernels.json_tokens import ESCAPED, FALSE, MISSING, NUMBER, STRING, TRUE, find_tokens
-from tidelake.kernels.json_values import gather, mark_equal, measure
+from tidelake.kernels.json_values import gather, mark_equal, measure, read_integers
 from tidelake.tables.field_tree import FieldTree
 from tidelake.tables.segment_lines import SegmentLines
 
@@ -35,6 +37,18 @@ class Tokens:
     def take(self, rows: Indices) -> "Tokens":
         """The values of these rows."""
         return Tokens(self.text, self.places[rows], self.types[rows])
+
+    def read_int64(self, read: Callable[..., None]) -> tuple[Indices, Mask]:
+        """What a kernel of `kernels.json_values` reads, and which values it could read."""
+        out = np.zeros(len(self.types), dtype=np.int64)
+        good = np.empty(len(out), dtype=np.bool_)
+        read(self.text, self.places, self.types, out, good)
+        return out, good
+
+    @cached_property
+    def integers(self) -> tuple[Indices, Mask]:
+        """Whole numbers, and which values are one; not to be written to."""
+        return self.read_int64(read_integers)
 
     def is_absent(self) -> Mask:
         """Which values are missing, null, or an empty string."""

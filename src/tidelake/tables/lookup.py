@@ -38,15 +38,18 @@ def _ranges(table: Table, batch: pl.DataFrame) -> pl.DataFrame:
     if table.ids:
         is_number = (value.cast(pl.String) == pl.col(table.ids[0])).fill_null(False)
         us = pl.col("event_time").dt.timestamp("us").cast(pl.String)
-        is_time = ~is_number & (pl.col(table.ids[0]).str.extract(TIMED, 1) == us).fill_null(False)
-    marked = batch.with_columns(number=value, is_number=is_number, is_time=is_time)
-    return marked.group_by("source", "symbol").agg(
-        low=pl.col("number").filter("is_number").min(),
-        high=pl.col("number").filter("is_number").max(),
+        is_time = (pl.col(table.ids[0]).str.extract(TIMED, 1) == us).fill_null(False)
+    marked = batch.with_columns(number=value, is_number=is_number)
+    place = ["source", "symbol"]
+    numbered = marked.filter("is_number").group_by(place).agg(low=pl.col("number").min(), high=pl.col("number").max())
+    others = marked.filter(~pl.col("is_number")).with_columns(is_time=is_time)
+    spans = others.group_by(place).agg(
         since=pl.col("event_time").filter("is_time").min(),
         until=pl.col("event_time").filter("is_time").max(),
-        anywhere=(~pl.col("is_number") & ~pl.col("is_time")).any(),
+        anywhere=(~pl.col("is_time")).any(),
     )
+    found = numbered.join(spans, on=place, how="full", coalesce=True)
+    return found.with_columns(pl.col("anywhere").fill_null(False))
 
 
 def _holding(files: pl.DataFrame, table: Table, batch: pl.DataFrame) -> list[str]:
@@ -89,7 +92,11 @@ class Lookup:
     used: int = 0
 
     def stored_rows(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Stored rows whose key stands in the batch: key, values, version order and known_at."""
+        """Stored rows whose key stands in the batch: key, values, manner, version order and known_at.
+
+        Args:
+            batch: Of the new rows the key, the ids and event_time.
+        """
         files = self.handle.files()
         now = set(files["path"])
         if self.others is None or not self.others <= now:  # another engine merged some, perhaps with ours
@@ -118,8 +125,9 @@ class Lookup:
 
 def _read(store: Store, table: Table, batch: pl.DataFrame, paths: list[str]) -> pl.DataFrame:
     needed = [*table.key, *table.values, *table.manner, *VERSION_ORDER, "known_at"]
+    none = pl.DataFrame(pl.from_arrow(table.no_rows)).select(needed)
     if not paths:
-        return batch.select(needed).clear()
+        return none
     root = store.table_uri(table.name)
     stored = pl.scan_parquet(
         [f"{root}/{path}" for path in paths],
@@ -132,7 +140,7 @@ def _read(store: Store, table: Table, batch: pl.DataFrame, paths: list[str]) -> 
     keys = batch.select(table.key).unique().lazy()
     met = stored.select(*table.key, FILE).join(keys, on=list(table.key), how="semi").collect(engine="streaming")
     if met.is_empty():  # as a rule: the other columns are not read
-        return batch.select(needed).clear()
+        return none
     holding = stored.filter(pl.col(FILE).is_in(met[FILE].unique().to_list()))
     found = holding.select(needed).join(met.lazy(), on=list(table.key), how="semi")
-    return found.cast({name: batch.schema[name] for name in needed}).collect()
+    return found.cast(none.schema).collect()

@@ -3,40 +3,42 @@
 from collections.abc import Sequence
 
 import numpy as np
-import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 
-def _one_value(column: pl.Series) -> bool:
-    if column.null_count():
-        return column.null_count() == len(column)
-    return column[0] == column[-1] and bool((column == column[0]).all())
-
-
-def _places(column: pl.Series) -> NDArray[np.integer]:
+def _places(values: pa.Array) -> NDArray[np.integer]:
     """Whole numbers in the order of the column's values; of texts small ones, which numpy sorts by radix."""
-    if column.dtype == pl.String:
-        words = sorted(column.unique().to_list())
-        places = column.cast(pl.Enum(words)).to_physical()
-        return places.cast(pl.UInt16).to_numpy() if len(words) < 1 << 16 else places.to_numpy()
-    return column.to_physical().to_numpy()
+    places: NDArray[np.integer]
+    if not pa.types.is_string(values.type):
+        whole = pa.int32() if values.type.bit_width == 32 else pa.int64()
+        places = values.view(whole).to_numpy(zero_copy_only=False)
+        return places
+    coded = values.dictionary_encode()
+    words = coded.dictionary.to_pylist()
+    rank: NDArray[np.integer] = np.empty(len(words), dtype=np.uint16 if len(words) < 1 << 16 else np.int64)
+    rank[sorted(range(len(words)), key=words.__getitem__)] = np.arange(len(words))
+    places = rank[coded.indices.to_numpy(zero_copy_only=False)]
+    return places
 
 
-def sort_rows(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """The rows, sorted as `rows.sort(by, maintain_order=True)` sorts them, in a third of the time.
+def sort_rows(rows: pa.Table, by: Sequence[str]) -> pa.Table:
+    """The rows in the order of some columns, those of equal ones in the order in which they come.
 
-    Column after column, the last one first, each stable: rows mostly come in order of time, and of few symbols. Columns
-    of one value are neither compared nor moved.
+    Column after column, the last one first, each stable: rows mostly come in order of time, and of few symbols.
 
     Args:
         rows: The columns of `by` are texts, dates or times, without nulls.
-        by: Columns to sort by, ascending.
+        by: Columns to sort by, ascending; texts by their code points.
     """
-    if rows.height < 2:
+    if len(rows) < 2:
         return rows
-    moved = [column.name for column in rows if not _one_value(column)]
-    order = np.arange(rows.height)
+    whole = rows.combine_chunks()  # of many chunks each row would be looked for
+    order = np.arange(len(rows))
     for name in reversed(by):
-        if name in moved:
-            order = order[_places(rows[name])[order].argsort(kind="stable")]
-    return rows.with_columns(rows.select(moved)[order]) if moved else rows
+        places = _places(whole[name].chunk(0))[order]
+        if (places[1:] < places[:-1]).any():
+            order = order[places.argsort(kind="stable")]
+    if (order[1:] > order[:-1]).all():
+        return rows
+    return whole.take(pa.array(order))

@@ -12,8 +12,18 @@ KNOWN = "known_at"
 ORDER = (*VERSION_ORDER, KNOWN)  # two lanes may hold the same bytes, known from different times on
 
 
-def drop_repeats(table: Table, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows of `new` worth storing beside `old`, and the keys that then have more than one stored version.
+def are_all_new(table: Table, old: pl.DataFrame, keys: pl.DataFrame) -> bool:
+    """Whether no two rows can be versions of one key, which is the rule; `drop_repeats` then would keep them all.
+
+    Args:
+        old: Stored rows of the same keys.
+        keys: The key of each row to add.
+    """
+    return old.is_empty() and keys.select(table.key).hash_rows().n_unique() == keys.height
+
+
+def drop_repeats(table: Table, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+    """Places of those rows of `new` that are worth storing beside `old`, and keys that then have many stored versions.
 
     A row of a table that is not restatable is dropped when an equal version, told in the same manner, stands before it
     in version order and was known no later: no read at any time could show it. Everything else is kept, whatever came
@@ -21,13 +31,12 @@ def drop_repeats(table: Table, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl
 
     Args:
         old: Stored rows of the same keys: key, values, manner, version order and known_at.
-        new: Rows to add, all columns.
+        new: Rows to add, the same columns.
+
+    Returns:
+        The places in ascending order, and the keys that have more than one stored version.
     """
-    if table.restatable:
-        return new, new.select(table.key).clear()
     keys, values = list(table.key), [*table.values, *table.manner]
-    if old.is_empty() and new.select(keys).hash_rows().n_unique() == new.height:
-        return new, new.select(keys).clear()
     needed = [*keys, *values, *VERSION_ORDER, KNOWN]
     place = "__place"
     marked = new.with_row_index(place).select(place, *needed)
@@ -36,10 +45,10 @@ def drop_repeats(table: Table, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl
     seen_by = pl.col(KNOWN).cum_min().shift(1).over([*keys, *values])
     judged = many.with_columns(repeat=(seen_by <= pl.col(KNOWN)).fill_null(False))
     repeats = judged.filter(pl.col("repeat") & pl.col(place).is_not_null())
-    kept = new.with_row_index(place).join(repeats.select(place), on=place, how="anti").drop(place)
+    kept = marked.select(place).join(repeats.select(place), on=place, how="anti", maintain_order="left")
     left = judged.filter(~pl.col("repeat") | pl.col(place).is_null())
     contested = left.group_by(keys).len().filter(pl.col("len") > 1).select(keys)
-    return kept, contested
+    return kept[place], contested
 
 
 def number_revisions(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
