@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, overload
 
+from tidelake.durations import parse_duration
 from tidelake.errors import ConfigError, LedgerBroken, NotInLake, TidelakeError
 from tidelake.raw.store import Store
 
@@ -55,22 +56,6 @@ def parse_time(value: Time) -> dt.datetime:
     if at.tzinfo is None:
         raise ValueError(f"{value} has no time zone; write {at.isoformat()}Z for UTC")
     return at.astimezone(dt.UTC)
-
-
-def parse_duration(value: str | dt.timedelta) -> dt.timedelta:
-    """A duration such as "500ms", "2s", "90m", "36h" or "7d".
-
-    Raises:
-        ValueError: It is not in that form.
-    """
-    if isinstance(value, dt.timedelta):
-        return value
-    units = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
-    for unit in ("us", "ms", "s", "m", "h", "d"):
-        number = value.removesuffix(unit)
-        if number != value and number.replace(".", "", 1).isdecimal():
-            return dt.timedelta(microseconds=float(number) * units[unit])
-    raise ValueError(f"{value!r} is not a duration; write 500ms, 2s, 90m, 36h or 7d")
 
 
 class TradesAsked(TypedDict, total=False):

@@ -44,8 +44,14 @@ class Market:
     def clock(self):
         return self.now_ms * 1_000_000
 
+    async def rest(self):
+        await asyncio.sleep(0.012)  # so that the minutes are heard apart
+
     async def script(self, peer):
-        await peer.send(ok(await peer.read()))
+        await self.go_on(peer, await peer.read())
+
+    async def go_on(self, peer, message):
+        await peer.send(ok(message))
         while self.minute < self.minutes:
             busy = 20 if self.minute % 12 in (8, 9) else 2 if self.minute % 12 in (3, 4) else 6
             for nth in range(busy):
@@ -59,7 +65,7 @@ class Market:
                 peer.drop()
                 return
             self.minute += 1
-            await asyncio.sleep(0.012)  # so that the minutes are heard apart
+            await self.rest()
         await peer.read()
 
 

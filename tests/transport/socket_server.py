@@ -74,6 +74,7 @@ class SocketServer:
         self.script, self.tls = script, tls
         self.peers: list[Peer] = []
         self.requests: list[bytes] = []
+        self.serving: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls, limit=1 << 22)
@@ -85,9 +86,22 @@ class SocketServer:
         self._server.close()
         for peer in self.peers:
             peer.drop()
-        await asyncio.sleep(0)
+        for task in self.serving:
+            task.cancel()
+        await asyncio.gather(*self.serving, return_exceptions=True)
+        await asyncio.sleep(0)  # transports end a turn after they were told to
 
     async def _serve(self, reader, writer):
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving.add(task)
+        try:
+            await self._talk(reader, writer)
+        finally:
+            self.serving.discard(task)
+            writer.close()
+
+    async def _talk(self, reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             self.requests.append(head)
@@ -100,7 +114,6 @@ class SocketServer:
             peer = Peer(reader, writer, head.split()[1].decode(), len(self.peers))
             self.peers.append(peer)
             await self.script(peer)
-        writer.close()
 
 
 def answer(payload: bytes) -> Answer | None:

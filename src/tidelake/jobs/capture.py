@@ -27,7 +27,7 @@ from tidelake.jobs.capture_flow import QUEUE_BYTES, Flow, Publish, Unverified, V
 from tidelake.jobs.capture_lane import CaptureLane
 from tidelake.jobs.capture_plan import LeftOut, PlannedLink, plan_links
 from tidelake.jobs.capture_report import CapturedStream, CaptureReport, LinkReport
-from tidelake.jobs.live_regimes import LiveRegimes, known_minutes, minute_of
+from tidelake.jobs.live_regimes import Judged, LiveRegimes, known_minutes, minute_of
 from tidelake.jobs.regimes import RegimeSettings
 from tidelake.jobs.session import Session, Settings, synchronous
 from tidelake.logs import redact
@@ -40,6 +40,7 @@ from tidelake.raw.store import Store
 from tidelake.tables.describe import describe_for
 from tidelake.tables.registry import TABLES
 from tidelake.transport.link import Link
+from tidelake.transport.rates import Rates
 from tidelake.transport.sntp import ClockOffset, clock_offset
 from tidelake.venues.registry import venue as find_venue
 
@@ -64,6 +65,7 @@ class CaptureSettings:
         queue_bytes: Lines that may wait to be published; beyond it they are shed.
         ntp: Time server asked once an hour; "" leaves the clock's offset unknown.
         regimes: How the minutes of the streams are judged; None: no regimes are kept.
+        judged: Told the tags of minutes as they end, where there are `regimes`.
     """
 
     rotate_seconds: float = 3_600.0
@@ -74,6 +76,7 @@ class CaptureSettings:
     queue_bytes: int = QUEUE_BYTES
     ntp: str = ""
     regimes: RegimeSettings | None = None
+    judged: Judged | None = None
 
 
 async def capture_async(
@@ -85,6 +88,7 @@ async def capture_async(
     dry_run: bool = False,
     settings: Settings | None = None,
     capturing: CaptureSettings | None = None,
+    rates: Rates | None = None,
 ) -> CaptureReport:
     """Capture until the time is over or it is interrupted; what was heard is then sealed.
 
@@ -96,6 +100,7 @@ async def capture_async(
         dry_run: Only say what would be subscribed over which connections.
         settings: Addresses, limits, mappings and codec, as for every job.
         capturing: Rotation, bus, verification.
+        rates: Turns that captures beside each other share; its own where it shares none.
 
     Raises:
         NotInLake: No such venue.
@@ -111,16 +116,17 @@ async def capture_async(
         return _planned(links, left)
     if not links:
         raise ConfigError(f"nothing to capture: {'; '.join(each.reason for each in left) or 'no symbols'}")
-    _recover(store, list(symbols), given)
+    await asyncio.to_thread(_recover, store, list(symbols), given)
     if any(stream.channel == "book" for link in links for stream in link.streams):
         from tidelake.jobs.capture_books import warm_up  # loads the kernels
 
         await asyncio.to_thread(warm_up)
-    async with Session(store, given) as session:
+    async with Session(store, given, rates) as session:
         chosen = capturing or CaptureSettings()
         regimes = None
         if chosen.regimes is not None:
             regimes = await asyncio.to_thread(_regimes, store, list(symbols), chosen.regimes, given)
+            regimes.judged = chosen.judged
         running = _Capture(session, links, left, channels, chosen, regimes)
         return await running.run(seconds)
 

@@ -8,7 +8,7 @@ comes from the table `regimes`.
 import datetime as dt
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -39,6 +39,8 @@ NEEDED = {
 
 Stream = tuple[str, str]
 """Source and symbol."""
+Judged = Callable[[pl.DataFrame], None]
+"""Takes rows of `tag_minutes`, in the thread that measures."""
 
 
 def known_minutes(store: Store, sources: Sequence[str], since: dt.datetime) -> pl.DataFrame:
@@ -54,10 +56,12 @@ class LiveRegimes:
     Args:
         settings: How minutes are judged.
         known: Minutes that were measured before.
+        judged: Told the tags of minutes as they are measured.
     """
 
     settings: RegimeSettings
     known: pl.DataFrame | None = None
+    judged: Judged | None = None
     tables: tuple[str, ...] = (TRADES.name, QUOTES.name)
     _rows: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
     _measured_ns: int = 0  # minutes that begin before are measured
@@ -97,6 +101,8 @@ class LiveRegimes:
         with self._lock:
             older = self._minutes.join(whole, on=[*STREAM, "event_time"], how="anti")
             self._minutes = pl.concat([older, whole])
+        if self.judged is not None and len(whole):
+            self.judged(self.tags().join(whole.select(*STREAM, "event_time"), on=[*STREAM, "event_time"], how="semi"))
 
     def _ended(self, table: Table, since: dt.datetime, until: dt.datetime) -> pl.DataFrame:
         """The rows of these minutes, each once; rows of later minutes stay."""

@@ -73,13 +73,14 @@ class Session:
     Args:
         store: The lake's store.
         settings: How to ask and write.
+        rates: Turns that it shares with others; its own where it shares none.
     """
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, rates: Rates | None = None) -> None:
         self.store = store
         self.settings = settings
         self.key = key_from_environment()
-        self.http = Http(rates=Rates(), patience=settings.patience, clock=settings.clock)
+        self.http = Http(rates=rates or Rates(), patience=settings.patience, clock=settings.clock)
         self.pages = 0
         self._turns: dict[str, asyncio.Semaphore] = {}
 
