@@ -24,8 +24,8 @@ COMMITS, QUICK_COMMITS = 10_000, 300
 TIMED, FRAMES = 20, 20
 PER_HANDLE = 50  # a handle keeps its own commits one by one: after 1,000 of them a commit takes four times as long
 BUDGET_S = 0.100
-PARTS = {"open_or_create": "open", "_new_entries": "find", "_batch": "find", "_decode_entry": "decode",
-         "drop_repeats": "versions"}  # fmt: skip
+PARTS = {"open_or_create": "open", "_new_entries": "find", "_batch": "find", "_read_entry": "decode",
+         "are_all_new": "versions", "drop_repeats": "versions"}  # fmt: skip
 
 
 def _seal_entry(folder: Path, number: int) -> None:
@@ -95,8 +95,7 @@ def _watched(taken: dict[str, float]) -> Iterator[None]:
 
     with ExitStack() as stack:
         for function, part in PARTS.items():
-            if hasattr(derive, function):
-                stack.enter_context(patch.object(derive, function, timed(part, getattr(derive, function))))
+            stack.enter_context(patch.object(derive, function, timed(part, getattr(derive, function))))
         stack.enter_context(patch.object(Lookup, "stored_rows", timed("lookup", Lookup.stored_rows)))
         stack.enter_context(patch.object(TableHandle, "commit", timed("commit", TableHandle.commit)))
         yield

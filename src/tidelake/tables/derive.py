@@ -34,7 +34,7 @@ from tidelake.tables.schema import Table
 from tidelake.tables.segment_lines import SegmentLines, split
 from tidelake.tables.versions import are_all_new, drop_repeats
 
-BATCH_BYTES = 128 << 20  # plaintext bytes of raw that one commit holds; two batches are in memory at once
+BATCH_BYTES = 64 << 20  # plaintext bytes of raw that one commit holds; two batches are in memory at once
 MOST_ENTRIES = 10_000  # and entries, so that many small ones do not add up
 WORKERS = 2
 ATTEMPTS = 20
