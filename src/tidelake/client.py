@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tidelake.books.reading import Book
-    from tidelake.books.verify import BookReport, Progress as BookProgress
+    from tidelake.books.report import BookReport
+    from tidelake.books.verify import Progress as BookProgress
     from tidelake.client_live import Live
     from tidelake.raw.coverage import StreamCoverage
     from tidelake.tables.candle_building import CandlesBuilt
@@ -114,6 +115,8 @@ class Lake:
         return reports
 
     def _derive(self, tables: Sequence[str], progress: "Progress | None") -> "list[Derived | CandlesBuilt]":
+        from tidelake.books.proofs import prove_books
+        from tidelake.books.rows import BOOK_TABLES
         from tidelake.raw.codec import key_from_environment
         from tidelake.tables.candle_building import build_candles
         from tidelake.tables.derive import derive_table
@@ -121,17 +124,20 @@ class Lake:
 
         reports: list[Derived | CandlesBuilt] = []
         broken: list[TidelakeError] = []
-        for name in tables or self._sourced():
+        wanted = [table(name) for name in tables or self._sourced()]
+        for found in wanted:
+            reader = self._reader(found.name)
             try:
                 reports.append(
-                    derive_table(
-                        self.store,
-                        table(name),
-                        reader=self._reader(name),
-                        key=key_from_environment(),
-                        progress=progress,
-                    )
+                    derive_table(self.store, found, reader=reader, key=key_from_environment(), progress=progress)
                 )
+            except (LedgerBroken, ConfigError) as exc:
+                broken.append(exc)
+            finally:
+                reader.close()
+        if any(found in BOOK_TABLES for found in wanted):
+            try:
+                prove_books(self.store, key_from_environment())
             except (LedgerBroken, ConfigError) as exc:
                 broken.append(exc)
         if not tables or {"trades", "candles"} & set(tables):
@@ -171,10 +177,12 @@ class Lake:
         self, tables: Sequence[str] = (), *, progress: "Progress | None" = None
     ) -> "list[Derived | CandlesBuilt]":
         """Drop tables (default: all, and the index `ledger`) and derive them again from raw."""
+        from tidelake.books.judgements import drop_judgements
         from tidelake.raw.index import rebuild
         from tidelake.tables.maintain import drop_tables
 
         drop_tables(self.store, tables)
+        drop_judgements(self.store)
         reports = self._derive(tables, progress)
         if not tables:
             rebuild(self.store)
@@ -287,19 +295,33 @@ class Lake:
         from tidelake.tables.sql import query as run
 
         at = parse_time(as_of) if as_of is not None else None
-        return convert(run(self.store, query, as_of=at), form)
+        made = {"coverage": self._coverage_rows} if at is None else {}  # coverage is known as it is, not as it was
+        return convert(run(self.store, query, as_of=at, made=made), form)
+
+    def _coverage_rows(self) -> "pl.DataFrame":
+        """All intervals of `coverage`."""
+        import polars as pl
+
+        from tidelake.raw.coverage import interval_rows
+
+        rows = [row for stream in self.coverage() for row in interval_rows(stream)]
+        texts = dict.fromkeys(("source", "feed", "symbol", "axis", "state", "rule"), pl.String())
+        numbers = dict.fromkeys(("first", "last", "first_ns", "last_ns", "count"), pl.Int64())
+        return pl.DataFrame(rows, schema={**texts, **numbers, "out_of_reach": pl.Boolean()})
 
     def coverage(self, source: str | None = None, symbol: str | None = None) -> "list[StreamCoverage]":
-        """What is covered and what is missing, per stream, from the ledger.
+        """What is covered and what is missing, per stream: trades from the ledger, books from what derive proved.
 
         Raises:
             CoverageBroken: A lane of the source is broken, or one whose source cannot be read; `found` holds what the
                 other lanes, and these up to where they are broken, say. Lanes of other sources do not matter.
         """
+        from tidelake.books.coverage import cover_books
         from tidelake.raw.lake_coverage import CoverageBroken, cover_lake
 
         answer = cover_lake(self.store)
-        found = [s for s in answer.streams if source in (None, s.source) and symbol in (None, s.symbol)]
+        streams = [*answer.streams, *cover_books(self.store)]
+        found = [s for s in streams if source in (None, s.source) and symbol in (None, s.symbol)]
         if broken := [lane for lane in answer.broken if lane.source in ("", source) or source is None]:
             raise CoverageBroken(broken, found)
         return found
@@ -360,7 +382,8 @@ class Lake:
             end: Receive time before which they are read, exclusive.
             progress: Called as segments are read.
         """
-        from tidelake.books.verify import HORIZON_NS, verify_books
+        from tidelake.books.judging import HORIZON_NS
+        from tidelake.books.verify import verify_books
         from tidelake.raw.codec import key_from_environment
 
         return verify_books(

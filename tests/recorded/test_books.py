@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -9,12 +10,30 @@ import pytest
 
 import tidelake
 from tests.recorded.independent_reader import CRYPTOFEED, HFTBACKTEST
-from tidelake.books.verify import BookReport
+from tidelake.books.coverage import cover_books
+from tidelake.books.proofs import proofs, prove_books
+from tidelake.books.report import BookReport
+from tidelake.raw.store import Store
 
 pytestmark = [
     pytest.mark.skipif(not CRYPTOFEED.is_dir(), reason="needs the recorded data in ../shared/data/captures"),
     pytest.mark.slow,
 ]
+
+
+def test_derive_proves_of_all_recordings_what_verify_finds(recorded_folder, tmp_path, reports):
+    shutil.copytree(recorded_folder, tmp_path / "lake")
+    store = Store.open(tmp_path / "lake")
+    prove_books(store)
+    proven = [report for proof in proofs(store) for report in proof.reports]
+    assert len(proven) == len(reports) > 50
+    assert {(report.source, report.symbol): report for report in proven} == reports
+    covered = {(stream.source, stream.symbol): stream for stream in cover_books(store)}
+    for name, report in reports.items():
+        assert [(i.state, i.count) for i in covered[name].intervals] == [
+            (i.state, i.messages) for i in report.intervals
+        ]
+
 
 MARKETS = {"spot": "binance-spot", "usdm": "binance-usdm", "cm": "binance-coinm"}
 

@@ -202,7 +202,8 @@ class BookEngine:
     def dump(self) -> bytes:
         """All that the engine knows; `load` gives an engine that goes on as this one would."""
         packed = io.BytesIO()
-        np.savez(packed, allow_pickle=False, **self._books._asdict())
+        taken = {name: array[: self._used.get(name, len(array))] for name, array in self._books._asdict().items()}
+        np.savez(packed, allow_pickle=False, **taken)
         depths = {slot: [s.depth, s.price_places, s.size_places] for slot, s in self._streams.items()}
         return msgspec.msgpack.encode(
             _Dump(self.source, list(self._slots), list(self._groups), depths, self._used, packed.getvalue())

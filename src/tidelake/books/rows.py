@@ -1,13 +1,13 @@
 """Rows of the book tables out of sealed lanes: levels as they were sent, each with the state of its book.
 
-A lane is read from its start, for a book stands on all that came before. `validity` is what the lane by itself proves,
-so that it does not depend on what else is in the lake, nor on the order in which lanes came there; `books.verify` also
-carries books from lane to lane.
+A book stands on all that came before in its lane, of which `books.judgements` holds what counts. `validity` is what
+the lane by itself proves, so that it does not depend on what else is in the lake, nor on the order in which lanes came
+there; `books.verify` and `books.proofs` also carry books from lane to lane.
 """
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tidelake.books.engine import BookEngine, Verdicts
-from tidelake.books.frames import read_book_frames
+from tidelake.books.engine import Verdicts
+from tidelake.books.judgements import ALONE, Judgements
+from tidelake.books.judging import LaneJudge
 from tidelake.books.messages import ASK, NONE, PAGE, QUOTE, SNAPSHOT, UPDATE, BookFrames, BookStream
 from tidelake.books.rules.registry import rules_of
 from tidelake.books.rules.spec import BookRule, Link, Reset
@@ -44,24 +45,11 @@ PAGE_CHANNEL = "page"
 Integers = npt.NDArray[np.int64]
 
 
-@dataclass
-class BookLane:
-    """The books of one lane, up to where it was read."""
-
-    source: str
-    engine: BookEngine
-    next_seq: int = 0
-    context: dict[str, str] = field(default_factory=dict)
-
-    def judge(self, lines: SegmentLines) -> tuple[BookFrames, Verdicts]:
-        """The messages of the lane's next entry, and what each left behind."""
-        frames = read_book_frames(self.source, lines, self.context)
-        self.next_seq += 1
-        return frames, self.engine.run(frames, lines.recv_ns[frames.line])
-
-
 class BookReader:
-    """Reads one of the book tables (`tables.derive.Reader`); keeps the books of the lane that it read last."""
+    """Reads one of the book tables (`tables.derive.Reader`).
+
+    Keeps the judge of the lane that it read last; `close` stores where it stands, and the next reader goes on there.
+    """
 
     ordered = True
 
@@ -70,8 +58,9 @@ class BookReader:
         self._table = table
         self._mappings = mappings
         self._key = key
-        self._name = ""
-        self._lane: BookLane | None = None
+        self._judgements = Judgements(store)
+        self._lane = ""
+        self._judge: LaneJudge | None = None
 
     def serves(self, source: str) -> bool:
         if self._table is QUOTES:
@@ -79,7 +68,11 @@ class BookReader:
         return find_venue(source).books is not None
 
     def read(self, entry: Entry, lines: SegmentLines) -> Decoded:
-        frames, verdicts = self._at(entry).judge(lines)
+        judge = self._at(entry)
+        self._judge = None  # until the entry was judged as a whole
+        frames = judge.enter(entry, lines)
+        verdicts = judge.judge(frames, lines.recv_ns[frames.line])
+        self._judge = judge
         segment = entry.segment.sha256[:16]
         if self._table is QUOTES:
             found = decode(QUOTES, entry.source, lines, segment, dict(entry.context), self._mappings)
@@ -87,17 +80,23 @@ class BookReader:
             return found
         return level_rows(self._table, entry.source, lines, segment, frames, verdicts)
 
-    def _at(self, entry: Entry) -> BookLane:
-        """The books as they stand before the entry; where they were not read last, from the lane's start."""
-        lane = self._lane
-        if lane is None or self._name != entry.lane or lane.next_seq != entry.seq:
-            lane = BookLane(entry.source, BookEngine(entry.source))
-            for earlier in Ledger(self._store).entries(entry.lane):
+    def close(self) -> None:
+        """Stores what is known of the lane that was read last."""
+        if self._judge is not None and self._judge.next_seq:
+            self._judgements.save(self._lane, ALONE, self._judge)
+        self._judge = None
+
+    def _at(self, entry: Entry) -> LaneJudge:
+        """The judge as it stands before the entry; where it was not read last, from what is stored of the lane."""
+        if self._judge is None or self._lane != entry.lane or self._judge.next_seq != entry.seq:
+            self.close()
+            judge = self._judgements.judge_at(entry.lane, ALONE, entry.source, last=entry.seq - 1)
+            for earlier in Ledger(self._store).entries(entry.lane, judge.next_seq - 1):
                 if earlier.seq == entry.seq:
                     break
-                lane.judge(read_entry_lines(self._store, earlier, self._key))
-        self._name, self._lane = entry.lane, lane
-        return lane
+                judge.take(earlier, read_entry_lines(self._store, earlier, self._key), [])
+            self._lane, self._judge = entry.lane, judge
+        return self._judge
 
 
 def level_rows(

@@ -1,6 +1,5 @@
 """Commands on what is covered: coverage, repair."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,11 +23,13 @@ def coverage(
     feed: Annotated[str, typer.Option(help="Only this feed, such as trades.")] = "",
     intervals: Annotated[bool, typer.Option("--intervals", help="One row per interval, not per stream.")] = False,
 ) -> None:
-    """Say what is complete and name each hole.
+    """Say what is complete and name each hole; of a book each interval by its state, as derive proved it.
 
-    Exits with 3 where there is a hole, with 1 where a lane is broken: it is named, and all others are counted.
+    Exits with 3 where there is a hole or a book was lost, with 1 where a lane is broken: it is named, and all others
+    are counted.
     """
     opts = options(ctx)
+    from tidelake.raw.coverage import INTERVAL_COLUMNS, interval_rows
     from tidelake.raw.lake_coverage import CoverageBroken
 
     broken: CoverageBroken | None = None
@@ -41,7 +42,7 @@ def coverage(
         opts.show([row for stream in found for row in interval_rows(stream)], INTERVAL_COLUMNS)
     else:
         opts.show(map(stream_row, found), STREAM_COLUMNS)
-    gaps = sum(interval.state == "GAP" for stream in found for interval in stream.intervals)
+    gaps = sum(stream.gaps for stream in found)
     opts.say(f"{len(found)} streams, {gaps} gaps")
     if broken is not None:
         raise broken
@@ -49,22 +50,12 @@ def coverage(
 
 
 STREAM_COLUMNS = ("source", "feed", "symbol", "axis", "states", "watermark", "messages", "gaps", "gaps_per_million")
-INTERVAL_COLUMNS = (
-    "source", "feed", "symbol", "axis", "state", "rule", "first", "last", "first_ns", "last_ns", "count",
-    "out_of_reach",
-)  # fmt: skip
 
 
 def stream_row(stream: "StreamCoverage") -> dict[str, Any]:
     """One stream in one row: its states, how far it is complete, its gap rate."""
     states = ",".join(sorted({interval.state for interval in stream.intervals}))
     return {name: states if name == "states" else getattr(stream, name) for name in STREAM_COLUMNS}
-
-
-def interval_rows(stream: "StreamCoverage") -> Iterator[dict[str, Any]]:
-    """The intervals of one stream, in order."""
-    for interval in stream.intervals:
-        yield {name: getattr(interval, name) for name in INTERVAL_COLUMNS}
 
 
 def repair(

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import polars as pl
 from plotly.subplots import make_subplots
 
-from tidelake.books.verify import BookReport
+from tidelake.books.report import BookReport
 from tidelake.demo.prices import Prices
 from tidelake.raw.coverage import Interval, StreamCoverage
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 
-from tidelake.books.verify import BookReport
+from tidelake.books.report import BookReport
 from tidelake.client import Lake
 from tidelake.demo.narrator import Narrator
 from tidelake.jobs.capture import capture

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import polars as pl
 from plotly.offline import get_plotlyjs
 
-from tidelake.books.verify import BookReport
+from tidelake.books.report import BookReport
 from tidelake.client import Lake
 from tidelake.demo.charts import STATES, books_figure, coverage_figure, price_figure, strips
 from tidelake.demo.prices import choose_prices

@@ -182,7 +182,7 @@ class Recorded:
         return PageFacts(
             title=f"Recorded frames: {self.recordings.name}",
             origin=f"frames recorded by others ({forms}), imported verbatim from {self.recordings.name}",
-            after=self.lake.coverage(),
+            after=[stream for stream in self.lake.coverage() if stream.feed.endswith("trades")],
         )
 
 

@@ -14,7 +14,8 @@ import msgspec
 
 from tidelake.raw.entry import Axis, Claim, Entry, Note, Span
 
-State = Literal["VALID", "SUSPECT", "GAP", "UNPROVABLE"]
+State = Literal["VALID", "SUSPECT", "GAP", "UNPROVABLE", "INVALID"]
+CoverageAxis = Literal["trade_seq", "event_time", "recv_time"]  # a book's is the receive clock
 HORIZON_NS = 1 << 63  # after every clock that fits an int64
 _Range = tuple[int, int]  # first, and one past the last
 
@@ -26,17 +27,17 @@ class Interval(msgspec.Struct, frozen=True):
         first, last: On the axis. In a GAP of numbers 0 stands for an end that is not known.
         first_ns, last_ns: Event times, ns; in a GAP the times that what is missing lies between. `last_ns` 0: open.
         state: VALID proven complete, GAP missing, SUSPECT missing at the venue as well, UNPROVABLE present, and the
-            venue offers nothing to prove completeness by.
+            venue offers nothing to prove completeness by; of a book see `books.states`, where INVALID is one more.
         rule: Why: "consecutive-ids", "unnumbered", "ids-missing", "time-missing", "start-not-reached",
-            "end-not-reached", "absent-at-venue", "unreadable".
+            "end-not-reached", "absent-at-venue", "unreadable"; of a book what proved it, or the reason.
         out_of_reach: A GAP that the venue no longer answers.
-        count: How many numbers lie in it; 0 where that is not known.
+        count: How many numbers lie in it, of a book how many messages; 0 where that is not known.
     """
 
     source: str
     feed: str
     symbol: str
-    axis: Axis
+    axis: CoverageAxis
     first: int
     last: int
     first_ns: int
@@ -63,16 +64,16 @@ class StreamCoverage(msgspec.Struct, frozen=True):
             time. It never passes a hole: None where that run is not complete back to what was asked for.
         resume, resume_ns: The same, but passing holes that asking again cannot close (absent at the venue, out of
             reach, unreadable).
-        messages: Rows seen, repetitions included.
-        gaps: GAP intervals, those out of reach included.
-        gaps_per_million: GAP intervals per million messages.
+        messages: Rows seen, repetitions included; of a book its messages.
+        gaps: GAP intervals, those out of reach included; of a book how often it was lost.
+        gaps_per_million: GAP intervals per million messages; of a book falls per million updates.
         wanted: Periods that were asked for or recorded, merged, in order.
     """
 
     source: str
     feed: str
     symbol: str
-    axis: Axis
+    axis: CoverageAxis
     intervals: tuple[Interval, ...]
     watermark: int | None
     watermark_ns: int | None
@@ -82,6 +83,12 @@ class StreamCoverage(msgspec.Struct, frozen=True):
     gaps: int
     gaps_per_million: float
     wanted: tuple[Period, ...]
+
+
+INTERVAL_COLUMNS = (
+    "source", "feed", "symbol", "axis", "state", "rule", "first", "last", "first_ns", "last_ns", "count",
+    "out_of_reach",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -171,6 +178,12 @@ def holes(covered: StreamCoverage | Iterable[StreamCoverage]) -> list[Interval]:
     """The GAP intervals, those out of reach included, in order."""
     streams = (covered,) if isinstance(covered, StreamCoverage) else covered
     return [interval for stream in streams for interval in stream.intervals if interval.state == "GAP"]
+
+
+def interval_rows(stream: StreamCoverage) -> Iterator[dict[str, str | int | bool]]:
+    """The intervals of one stream as rows, in order."""
+    for interval in stream.intervals:
+        yield {name: getattr(interval, name) for name in INTERVAL_COLUMNS}
 
 
 def _cover(name: tuple[str, str, str, Axis], stream: _Stream) -> StreamCoverage:

@@ -93,6 +93,9 @@ class Reader(Protocol):
     def read(self, entry: Entry, lines: SegmentLines) -> Decoded:
         """The rows of an entry, and those that cannot be read."""
 
+    def close(self) -> None:
+        """Called by its owner after the derive, however that ended."""
+
 
 @dataclass(frozen=True)
 class MappingReader:
@@ -108,6 +111,9 @@ class MappingReader:
     def read(self, entry: Entry, lines: SegmentLines) -> Decoded:
         segment = entry.segment.sha256[:16]
         return decode(self.table, entry.source, lines, segment, dict(entry.context), self.mappings)
+
+    def close(self) -> None:
+        """Nothing is kept between entries."""
 
 
 @dataclass

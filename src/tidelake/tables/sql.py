@@ -8,7 +8,7 @@ machine, which DuckDB would need an extension for, and those whose versions are 
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import duckdb
 import polars as pl
@@ -23,6 +23,9 @@ from tidelake.tables.schema import Table
 
 LISTS = ("quarantine", "ledger")  # tables without versions
 GLOB = "*"  # of the signs that an address may hold, the one that DuckDB takes for a pattern
+
+
+Made = Mapping[str, Callable[[], pl.DataFrame]]
 
 
 class QueryError(TidelakeError):
@@ -125,7 +128,9 @@ def _register_list(connection: duckdb.DuckDBPyConnection, store: Store, name: st
     connection.register(name, rows if as_of is None else rows.filter(pl.col("known_at") <= as_of))
 
 
-def _register(connection: duckdb.DuckDBPyConnection, store: Store, query: str, as_of: dt.datetime | None) -> list[str]:
+def _register(
+    connection: duckdb.DuckDBPyConnection, store: Store, query: str, as_of: dt.datetime | None, made: Made
+) -> list[str]:
     """Registers the tables that the query names; returns all names there are."""
 
     def named(name: str) -> bool:
@@ -142,11 +147,18 @@ def _register(connection: duckdb.DuckDBPyConnection, store: Store, query: str, a
             names.append(name)
             if named(name):
                 _register_list(connection, store, name, as_of)
+    for name, make in made.items():
+        names.append(name)
+        if named(name):
+            connection.register(name, make())
     return names
 
 
-def query(store: Store, text: str, *, as_of: dt.datetime | None = None) -> pl.DataFrame:
+def query(store: Store, text: str, *, as_of: dt.datetime | None = None, made: Made | None = None) -> pl.DataFrame:
     """The answer of a query.
+
+    Args:
+        made: Further tables by name, each made where the query names it.
 
     Raises:
         NotInLake: It names a table that does not exist; `available` lists those that do.
@@ -155,7 +167,7 @@ def query(store: Store, text: str, *, as_of: dt.datetime | None = None) -> pl.Da
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET python_enable_replacements = false")  # names are tables, never variables of ours
-        names = _register(connection, store, text, as_of)
+        names = _register(connection, store, text, as_of, made or {})
         try:
             answer = connection.sql(text)
             if answer is None:
