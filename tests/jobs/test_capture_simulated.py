@@ -12,6 +12,7 @@ from tidelake.books.engine import BookEngine
 from tidelake.books.frames import read_book_frames
 from tidelake.errors import ConfigError
 from tidelake.jobs.capture import CaptureSettings, capture
+from tidelake.jobs.capture_rounds import Rounds
 from tidelake.jobs.session import Settings
 from tidelake.raw.frame import encode_line
 from tidelake.raw.ledger import Ledger
@@ -28,7 +29,7 @@ FAULTS = "lost:0.01,doubled:0.01,reordered:0.01,late:0.01,reset:0.003,sync-disco
 QUICK = Patience(first_wait=0.02, longest_wait=0.05)
 
 
-def captured(tmp_path, source, faults, seconds=2.0, seed=1, extra=(), publish=None):
+def captured(tmp_path, source, faults, seconds=2.0, seed=1, extra=(), **capturing):
     """The report of a capture, the lines of each of its lanes, and the venue."""
     plan = FramePlan.parse(faults, seed)
     with SimServer(source, frame_faults=plan, updates=40, record=True) as server:
@@ -36,8 +37,8 @@ def captured(tmp_path, source, faults, seconds=2.0, seed=1, extra=(), publish=No
         symbols = [product.symbol for product in venue.dialect.products[:2]]
         store = Store.open(tmp_path / "lake")
         settings = Settings(url=server.url, patience=QUICK)
-        capturing = CaptureSettings(publish=publish)
-        report = capture(store, {source: [*symbols, *extra]}, seconds=seconds, settings=settings, capturing=capturing)
+        given = CaptureSettings(**capturing)
+        report = capture(store, {source: [*symbols, *extra]}, seconds=seconds, settings=settings, capturing=given)
     assert verify(store).problems == []
     ledger = Ledger(store)
     lanes = [
@@ -133,6 +134,42 @@ def test_quotes_are_published_with_the_state_that_derive_finds(tmp_path):
     derived = lake.scan("quotes").select(columns).sort(columns).collect()
     assert told.select(columns).sort(columns).equals(derived)
     assert {"VALID", "INVALID"} <= set(derived["validity"])
+
+
+@pytest.mark.parametrize("source", ["binance-spot", "binance-usdm", "binance-coinm", "okx"])
+def test_books_agree_with_the_pages_that_are_laid_beside_them(tmp_path, source):
+    report, lanes, _ = captured(tmp_path, source, "", audit_seconds=0.4)
+    books = [row for row in report.rows if row.channel == "book"]
+    assert all(row.audits >= 2 for row in books)
+    assert [(row.book, row.audits - row.audits_equal) for row in books] == [("VALID", 0)] * 2
+    assert report.exit_code == 0
+    pages = [line for lane in lanes for line in lane if line.kind == "page"]
+    assert len(pages) >= sum(row.audits for row in books)
+    lake = tidelake.open(tmp_path / "lake")
+    lake.derive()
+    rules = set(lake.scan("book_deltas").collect()["rule"]) | set(lake.scan("book_snapshots").collect()["rule"])
+    assert any("audit" in (rule or "") for rule in rules)
+
+
+def test_a_wrong_book_that_its_numbers_do_not_betray_is_found_by_an_audit_and_mended(tmp_path):
+    report, _, _ = captured(tmp_path, "binance-usdm", "corrupted:0.1", seconds=3.0, audit_seconds=0.4)
+    books = [row for row in report.rows if row.channel == "book"]
+    assert sum(row.audits - row.audits_equal for row in books) > 0
+    assert "audits differed" in report.summary
+    assert report.exit_code == 3
+    lake = tidelake.open(tmp_path / "lake")
+    intervals = [each for book in lake.verify_books() if book.frames for each in book.intervals]
+    lost = [each for each in intervals if each.state == "INVALID" and "differs from an audit page" in each.reason]
+    assert lost
+    assert any(each.state == "VALID" and each.first_ns > lost[0].last_ns for each in intervals), "it was mended"
+
+
+def test_turns_are_spread_over_the_period_and_none_is_made_up_for():
+    rounds = Rounds(["a", "b", "c", "d"], 8.0, 100.0)
+    taken = [(now, rounds.due(now)) for now in (100, 101.9, 102, 102.1, 104, 106, 108, 110, 119, 119.5, 120)]
+    assert [symbol for _, symbol in taken] == [None, None, "a", None, "b", "c", "d", "a", "a", None, "b"]
+    assert Rounds(["a"], 0.0, 0.0).due(1e9) is None
+    assert Rounds([], 1.0, 0.0).due(1e9) is None
 
 
 def test_a_bad_symbol_is_refused_alone(tmp_path):

@@ -58,6 +58,10 @@ def capture(
     ntp: Annotated[
         str, typer.Option(help="Time server asked once an hour; empty: our clock's offset stays unknown.")
     ] = DEFAULT_NTP,
+    audit_every: Annotated[
+        str,
+        typer.Option(help="Compare each book with a REST page once in so long, where there is one; 0s: never."),
+    ] = "10m",
     regimes: Annotated[
         bool,
         typer.Option("--regimes/--no-regimes", help="Keep with each sealed part what kind of minutes it holds."),
@@ -118,6 +122,7 @@ def capture(
         publish=redis.publish if redis else None,
         ntp="" if dry_run else ntp,
         regimes=RegimeSettings() if regimes else None,
+        audit_seconds=_seconds("--audit-every", audit_every),
     )
     settings = Settings(mappings=lake.mappings, url=url or None, codec="gzip" if codec == "gzip" else "zstd")
     if sessions and dry_run:

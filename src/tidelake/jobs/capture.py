@@ -27,6 +27,7 @@ from tidelake.jobs.capture_flow import QUEUE_BYTES, Flow, Publish, Unverified, V
 from tidelake.jobs.capture_lane import CaptureLane
 from tidelake.jobs.capture_plan import LeftOut, PlannedLink, plan_links
 from tidelake.jobs.capture_report import CapturedStream, CaptureReport, LinkReport
+from tidelake.jobs.capture_rounds import Rounds
 from tidelake.jobs.live_regimes import Judged, LiveRegimes, known_minutes, minute_of
 from tidelake.jobs.regimes import RegimeSettings
 from tidelake.jobs.session import Session, Settings, synchronous
@@ -66,6 +67,7 @@ class CaptureSettings:
         ntp: Time server asked once an hour; "" leaves the clock's offset unknown.
         regimes: How the minutes of the streams are judged; None: no regimes are kept.
         judged: Told the tags of minutes as they end, where there are `regimes`.
+        audit_seconds: Each book is compared with a REST page once in so long, where its venue has one; 0: never.
     """
 
     rotate_seconds: float = 3_600.0
@@ -77,6 +79,7 @@ class CaptureSettings:
     ntp: str = ""
     regimes: RegimeSettings | None = None
     judged: Judged | None = None
+    audit_seconds: float = 600.0
 
 
 async def capture_async(
@@ -209,7 +212,9 @@ class _Capture:
         make = self.settings.verifier or partial(_judge, levels=levels)
         judged = plan.symbols(*self.regimes.tables) if self.regimes else []
         self.flow.add(number, venue.source, judged, lambda: make(plan), published=published)
-        return CaptureLane(number, plan, link, writer, self.flow, self.session, self.regimes)
+        audited = plan.symbols("book") if plan.sockets.audit_page else []
+        audits = Rounds(audited, self.settings.audit_seconds, time.monotonic())
+        return CaptureLane(number, plan, link, writer, self.flow, self.session, audits, self.regimes)
 
     async def run(self, seconds: float | None) -> CaptureReport:
         """Until the time is over or the task is cancelled."""
@@ -239,6 +244,7 @@ class _Capture:
             self._syncs.submit(lane.writer.sync)
             lane.rotate_when_due(self._seals, self.settings.rotate_seconds, self.settings.rotate_bytes)
             lane.synchronise()
+            lane.audit()
             if lane.link.renewal_due and lane.number not in self._renewals:
                 self._renewals[lane.number] = asyncio.create_task(self._renew(lane))
         if self.session.settings.progress is not None:
@@ -325,7 +331,7 @@ class _Capture:
         mine = coverage(entry for entry in entries if entry.source == source)
         gaps = {(each.feed, each.symbol): each.gaps for each in mine}
         refused = {(symbol, channel): reason for symbol, channel, reason in lane.left_out()}
-        states, breaks = self.flow.states(), self.flow.breaks()
+        states, breaks, audits = self.flow.states(), self.flow.breaks(), self.flow.audits()
         rows = []
         for symbol, channel in dict.fromkeys((stream.symbol, stream.channel) for stream in lane.plan.streams):
             row = CapturedStream(source, symbol, channel, "captured" if lane.link.opens else "failed")
@@ -337,6 +343,8 @@ class _Capture:
                 + (len(lane.link.losses) if channel != "trades" else 0)
                 + (breaks.get((source, symbol), 0) if channel == "book" else 0),
                 book=states.get((source, symbol), "") if channel == "book" else "",
+                audits=audits.get((source, symbol), (0, 0))[0] if channel == "book" else 0,
+                audits_equal=audits.get((source, symbol), (0, 0))[1] if channel == "book" else 0,
             )
             if not lane.link.opens:
                 row = replace(row, reason="no connection was made")

@@ -46,6 +46,7 @@ class BookVerifier:
         self._wanted: list[Wanted] = []
         self._states: dict[str, str] = {}
         self._breaks: dict[str, int] = {}
+        self._audits: dict[str, tuple[int, int]] = {}
         self._taken: tuple[BookFrames, Verdicts] | None = None
 
     def take(self, lines: SegmentLines) -> None:
@@ -68,16 +69,19 @@ class BookVerifier:
         order = [STATES[state] for state in WORST_FIRST]
         states: dict[str, str] = {}
         breaks: dict[str, int] = {}
+        audits: dict[str, tuple[int, int]] = {}
         for stream in self._engine.streams():
             state, _ = self._engine.state(stream)
             before = states.get(stream.symbol, state)
             states[stream.symbol] = min(state, before, key=order.index)
-            counted = self._engine.counters(stream)["breaks"]
-            breaks[stream.symbol] = breaks.get(stream.symbol, 0) + counted
+            counted = self._engine.counters(stream)
+            breaks[stream.symbol] = breaks.get(stream.symbol, 0) + counted["breaks"]
+            made, equal = audits.get(stream.symbol, (0, 0))
+            audits[stream.symbol] = made + counted["audits_compared"], equal + counted["audits_equal"]
         mine = [symbol for symbol in self._symbols if symbol in wanted]
         # A venue without pages brings the snapshot by itself when it is subscribed again.
         self._wanted = [Wanted(symbol, wanted[symbol] if self._pages else "subscription") for symbol in mine]
-        self._states, self._breaks = states, breaks
+        self._states, self._breaks, self._audits = states, breaks, audits
 
     def wanted(self) -> Sequence[Wanted]:
         return self._wanted
@@ -90,3 +94,6 @@ class BookVerifier:
 
     def breaks(self) -> Mapping[str, int]:
         return self._breaks
+
+    def audits(self) -> Mapping[str, tuple[int, int]]:
+        return self._audits

@@ -65,6 +65,9 @@ class Verifier(Protocol):
     def breaks(self) -> Mapping[str, int]:
         """Symbol to the breaks of its books, by the venue's numbers."""
 
+    def audits(self) -> Mapping[str, tuple[int, int]]:
+        """Symbol to the REST pages that were laid beside its standing books, and how many of them were equal."""
+
 
 class Unverified:
     """Judges nothing; wants one page for each book after each opening, where the venue's rule starts from a page."""
@@ -97,6 +100,9 @@ class Unverified:
         return {}
 
     def breaks(self) -> Mapping[str, int]:
+        return {}
+
+    def audits(self) -> Mapping[str, tuple[int, int]]:
         return {}
 
 
@@ -213,6 +219,10 @@ class Flow:
     def breaks(self) -> dict[tuple[str, str], int]:
         """The breaks of each book by source and symbol, in lanes that have not been dropped."""
         return {(lane.source, s): n for lane in self._lanes.values() for s, n in lane.verifier.breaks().items()}
+
+    def audits(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """The audits of each book by source and symbol, made and equal, in lanes that have not been dropped."""
+        return {(lane.source, s): found for lane in self._lanes.values() for s, found in lane.verifier.audits().items()}
 
     def put(self, piece: Piece) -> None:
         """Hand on lines that are kept; where the queue is full they are shed."""

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from tidelake.errors import FormatDrift, SourceError, StoreError
 from tidelake.jobs.capture_flow import Flow, Piece, Wanted
 from tidelake.jobs.capture_plan import PlannedLink
+from tidelake.jobs.capture_rounds import Rounds
 from tidelake.jobs.live_regimes import LiveRegimes
 from tidelake.jobs.session import Session
 from tidelake.logs import redact
@@ -18,6 +19,7 @@ from tidelake.raw.frame import Kind, encode_line
 from tidelake.raw.lane import LaneWriter
 from tidelake.transport.link import Link
 from tidelake.transport.websocket import Heard
+from tidelake.venues.spec import Request
 
 log = logging.getLogger(__name__)
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between two attempts to synchronise one book, doubled each time
@@ -44,6 +46,7 @@ class CaptureLane:
         plan: What the link carries.
         pages: REST snapshots kept.
         sealed: Entries of the lane.
+        audits: Whose book is to be compared with a REST page when.
         regimes: What it seals tells the tags of the minutes of its streams; None: it tells none.
         retiring: Another lane takes over; its books are not synchronised again.
     """
@@ -54,6 +57,7 @@ class CaptureLane:
     writer: LaneWriter
     flow: Flow
     session: Session
+    audits: Rounds
     regimes: LiveRegimes | None = None
     pages: int = 0
     sealed: list[Entry] = field(default_factory=list)
@@ -61,6 +65,7 @@ class CaptureLane:
     task: "asyncio.Task[None] | None" = None
     _part_since: float = field(default_factory=time.monotonic)
     _attempts: dict[str, _Attempt] = field(default_factory=dict)
+    _auditing: "asyncio.Task[None] | None" = None
     _held: list[Heard] = field(default_factory=list)
     _stuck_since: float = 0.0
     _sealing: "Future[list[Entry]] | None" = None
@@ -145,13 +150,20 @@ class CaptureLane:
 
     def _synchronise_one(self, want: Wanted, attempt: _Attempt) -> None:
         if want.by == "page":
-            attempt.task = asyncio.create_task(self._page(want.symbol))
+            attempt.task = asyncio.create_task(self._page(want.symbol, self.plan.sockets.book_page))
         else:
             found = [s.name for s in self.plan.streams if s.symbol == want.symbol and s.channel == "book"]
             self.link.resubscribe(found)
 
-    async def _page(self, symbol: str) -> None:
-        page = self.plan.sockets.book_page
+    def audit(self) -> None:
+        """Fetch the page of the book whose turn it is: the engine compares it at its update id."""
+        idle = self._auditing is None or self._auditing.done()
+        if not idle or self.retiring or not self.link.ready:
+            return
+        if (symbol := self.audits.due(time.monotonic())) is not None:
+            self._auditing = asyncio.create_task(self._page(symbol, self.plan.sockets.audit_page))
+
+    async def _page(self, symbol: str, page: Callable[[str], Request] | None) -> None:
         if page is None:
             return
         try:
@@ -176,9 +188,9 @@ class CaptureLane:
         """End the link and keep what it had heard until then."""
         self.retiring = True
         await self.link.stop()
-        for attempt in self._attempts.values():
-            if attempt.task is not None:
-                attempt.task.cancel()
+        for task in (self._auditing, *(attempt.task for attempt in self._attempts.values())):
+            if task is not None:
+                task.cancel()
         self.move()
 
     def seal(self) -> None:

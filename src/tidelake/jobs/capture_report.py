@@ -17,6 +17,7 @@ class CapturedStream:
         rows: Rows decoded as they came; channels that nobody listened to count none.
         gaps: Holes: missing trade numbers, or, where nothing numbers, connections that were lost.
         book: State of the book at the end; "" where nothing judged it.
+        audits, audits_equal: REST pages that were laid beside the standing book, and those that agreed with it.
         reason: Why it was refused or failed; of a plan the venue's own name of the stream.
     """
 
@@ -27,6 +28,8 @@ class CapturedStream:
     rows: int = 0
     gaps: int = 0
     book: str = ""
+    audits: int = 0
+    audits_equal: int = 0
     reason: str = ""
 
 
@@ -87,7 +90,8 @@ class CaptureReport:
             return STOPPED
         if self.failed or any(row.state == "failed" for row in self.rows):
             return FAILED
-        bad = any(row.gaps or row.state == "refused" or row.book in ("INVALID", "SUSPECT") for row in self.rows)
+        wrong = any(row.book in ("INVALID", "SUSPECT") or row.audits != row.audits_equal for row in self.rows)
+        bad = wrong or any(row.gaps or row.state == "refused" for row in self.rows)
         return DONE_WITH_GAPS if bad or self.shed else DONE
 
     @property
@@ -107,6 +111,11 @@ class CaptureReport:
             f"{row.source} {row.symbol} {row.channel}: {row.state}: {row.reason}" for row in self.rows if row.reason
         ]
         lines += [f"{row.source} {row.symbol} {row.channel}: {row.gaps} gaps" for row in self.rows if row.gaps]
+        lines += [
+            f"{row.source} {row.symbol} {row.channel}: {row.audits - row.audits_equal} of {row.audits} audits differed"
+            for row in self.rows
+            if row.audits != row.audits_equal
+        ]
         if self.shed:
             lines.append(f"{self.shed} lines were kept and not published: the listener was too slow")
         if self.failed:

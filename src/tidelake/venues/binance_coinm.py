@@ -82,6 +82,7 @@ SOCKETS = futures_sockets(
     },
     always=("btcusd_perp@markPrice",),  # liquidations may stay away for hours: this shows that the connection lives
     book_page=book_page,
+    audit_page=book_page,
 )
 
 VENUE = Venue(

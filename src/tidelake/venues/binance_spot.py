@@ -192,6 +192,11 @@ def book_page(symbol: str) -> Request:
     return Request(f"/api/v3/depth?symbol={symbol}&limit=5000", weight=250)
 
 
+def audit_page(symbol: str) -> Request:
+    """1,000 levels of each side, for a fifth of the weight."""
+    return Request(f"/api/v3/depth?symbol={symbol}&limit=1000", weight=50)
+
+
 SOCKETS = Sockets(
     url="wss://stream.binance.com:9443/stream",
     channels={
@@ -211,6 +216,7 @@ SOCKETS = Sockets(
     silence_seconds=60.0,
     renew_after=timedelta(hours=24),
     book_page=book_page,
+    audit_page=audit_page,
 )
 
 VENUE = Venue(

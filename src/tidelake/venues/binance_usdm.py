@@ -97,6 +97,7 @@ PUBLIC = futures_sockets(
     url="wss://fstream.binance.com/public/stream",
     channels={"trades": stream("trade"), "book": stream("depth@100ms"), "quotes": stream("bookTicker")},
     book_page=book_page,
+    audit_page=book_page,
 )
 MARKET = futures_sockets(
     url="wss://fstream.binance.com/market/stream",

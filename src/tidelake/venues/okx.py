@@ -427,6 +427,13 @@ okx_sockets = partial(
     serves=_serves,
     ping=b"ping",
 )
+
+
+def audit_page(symbol: str) -> Request:
+    """400 levels of each side, those of `books`, with their seqId."""
+    return Request(f"/api/v5/market/books?instId={symbol}&sz=400")
+
+
 PUBLIC = okx_sockets(
     url="wss://ws.okx.com:8443/ws/v5/public",
     channels={
@@ -436,6 +443,7 @@ PUBLIC = okx_sockets(
         "open_interest": named("open-interest"),
         "liquidations": _of_kind,
     },
+    audit_page=audit_page,
 )
 BUSINESS = okx_sockets(
     url="wss://ws.okx.com:8443/ws/v5/business",

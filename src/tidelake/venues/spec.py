@@ -131,6 +131,8 @@ class Sockets:
         silence_seconds: Without any frame for so long, the connection is dead.
         renew_after: The venue ends a connection at about this age: it is renewed before.
         book_page: REST snapshot of a book, by the venue's REST symbol, where the book rule needs one.
+        audit_page: REST snapshot with its update id, to be laid beside a standing book from time to time; fewer levels
+            than `book_page` where that weighs less.
     """
 
     url: str
@@ -153,6 +155,7 @@ class Sockets:
     silence_seconds: float = 30.0
     renew_after: timedelta | None = None
     book_page: Callable[[str], Request] | None = None
+    audit_page: Callable[[str], Request] | None = None
 
 
 @dataclass(frozen=True, slots=True)
