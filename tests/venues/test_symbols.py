@@ -106,3 +106,10 @@ def test_symbols_are_read_as_they_are_written(base, quote, perpetual, day, strik
     option = strike if expiry else ""
     symbol = symbols.Symbol(base, quote, perpetual, expiry, option, "P" if option else "")
     assert symbols.parse(symbols.canonical(symbol)) == symbol
+
+
+@pytest.mark.parametrize("source", ["coinbase", "coinbase-advanced"])
+@pytest.mark.parametrize("name", ["BTC-USD-PERP", "BTC-USD-20220527", "BTC-USD-20210924-8000-P"])
+def test_what_is_no_spot_pair_is_refused_by_the_name_of_the_source(source, name):
+    with pytest.raises(ValueError, match=f"^{source} lists no (perpetual|future|option) '{name}'"):
+        venue(source).canonical(name)

@@ -17,12 +17,12 @@ import polars as pl
 from tidelake.errors import ConfigError, TableMoved
 from tidelake.raw.store import Store
 from tidelake.tables.candle_building import TRADE_ORDER
+from tidelake.tables.computed import computed_columns
 from tidelake.tables.delta import open_or_create
 from tidelake.tables.dropping import finish_drops
 from tidelake.tables.quotes import QUOTES
 from tidelake.tables.read import scan
 from tidelake.tables.regimes import REGIMES
-from tidelake.tables.schema import PARSER_VERSION
 from tidelake.tables.trades import TRADES
 
 MADE_BY = "tidelake/regimes@1"
@@ -208,13 +208,7 @@ def build_regimes(store: Store, settings: RegimeSettings | None = None) -> pl.Da
         minutes = measure_minutes(scan(store, TRADES), scan(store, QUOTES))
         rows = tag_minutes(minutes, given).with_columns(
             settings=pl.lit(given.words()),
-            status=pl.lit("active"),
-            segment=pl.lit(""),
-            line=pl.lit(0, pl.Int32),
-            item=pl.lit(0, pl.Int32),
-            parser_version=pl.lit(PARSER_VERSION, pl.Int32),
-            mapping_version=pl.lit(MADE_BY),
-            date=pl.col("event_time").dt.date(),
+            **computed_columns(MADE_BY),
         )
         rows = rows.select(REGIMES.schema.names).sort("source", "date", *REGIMES.sort_by)
         try:

@@ -16,10 +16,10 @@ from deltalake import DeltaTable
 from tidelake.errors import NotInLake, TableMoved
 from tidelake.raw.store import Store
 from tidelake.tables.candles import CANDLES
+from tidelake.tables.computed import computed_columns
 from tidelake.tables.delta import TableHandle, open_or_create, open_table
 from tidelake.tables.dropping import finish_drops
 from tidelake.tables.read import ASSUMED, contested_rows, scan, stored
-from tidelake.tables.schema import PARSER_VERSION
 from tidelake.tables.trades import TRADES
 from tidelake.tables.versions import standing
 
@@ -88,13 +88,7 @@ def _bars(ordered: pl.LazyFrame, interval: str, first: dict[str, pl.Expr]) -> pl
             interval=pl.lit(interval),
             origin=pl.lit("trades"),
             volume_quote=pl.lit(None, EXACT),
-            status=pl.lit("active"),
-            segment=pl.lit(""),
-            line=pl.lit(0, pl.Int32),
-            item=pl.lit(0, pl.Int32),
-            parser_version=pl.lit(PARSER_VERSION, pl.Int32),
-            mapping_version=pl.lit(MADE_BY),
-            date=pl.col("event_time").dt.date(),
+            **computed_columns(MADE_BY),
         )
         .select(*CANDLES.schema.names, *assumed)
     )

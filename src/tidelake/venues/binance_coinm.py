@@ -18,8 +18,8 @@ from typing import Any
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import binance_books, symbols
-from tidelake.venues.binance_spot import grid, refusal, stream
-from tidelake.venues.binance_usdm import STATUS, futures_sockets
+from tidelake.venues.binance_spot import refusal, stream
+from tidelake.venues.binance_usdm import STATUS, contract, futures_sockets
 from tidelake.venues.payloads import decode, each
 from tidelake.venues.spec import Context, Rate, Record, Request, Unreadable, Venue
 
@@ -44,19 +44,11 @@ def venue_symbol(symbol: str) -> str:
 
 
 def _instrument(product: Any) -> Record:
-    dated = not product["symbol"].endswith("_PERP")
     return {
-        "venue_symbol": product["symbol"],
-        "kind": "future" if dated else "perpetual",
-        "base": product["baseAsset"],
-        "quote": product["quoteAsset"],
-        "settle": product["marginAsset"],
+        **contract(product, dated=not product["symbol"].endswith("_PERP")),
         "contract_size": product["contractSize"],
         "contract_unit": product["quoteAsset"],
         "trading_status": STATUS[product["contractStatus"]],
-        "listed_at": product["onboardDate"],
-        "expires_at": product["deliveryDate"] if dated else None,
-        **grid(product),
     }
 
 

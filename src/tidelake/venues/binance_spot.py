@@ -197,7 +197,19 @@ def audit_page(symbol: str) -> Request:
     return Request(f"/api/v3/depth?symbol={symbol}&limit=1000", weight=50)
 
 
-SOCKETS = Sockets(
+binance_sockets = partial(
+    Sockets,
+    subscribe=said("SUBSCRIBE"),
+    unsubscribe=said("UNSUBSCRIBE"),
+    answer=socket_answer,
+    answer_tokens=(b'"id":', b'"error"'),
+    names_per_message=200,  # our choice: the documentation states no limit
+    streams_per_connection=1_024,
+    connects=Rate(weight=300, seconds=300.0),
+    silence_seconds=60.0,
+    renew_after=timedelta(hours=24),
+)
+SOCKETS = binance_sockets(
     url="wss://stream.binance.com:9443/stream",
     channels={
         "trades": stream("trade"),
@@ -205,16 +217,7 @@ SOCKETS = Sockets(
         "quotes": stream("bookTicker"),
         "candles": stream("kline_1m"),
     },
-    subscribe=said("SUBSCRIBE"),
-    unsubscribe=said("UNSUBSCRIBE"),
-    answer=socket_answer,
-    answer_tokens=(b'"id":', b'"error"'),
-    names_per_message=200,  # our choice: the documentation states no limit
     rate=Rate(weight=5, seconds=1.0),
-    streams_per_connection=1_024,
-    connects=Rate(weight=300, seconds=300.0),
-    silence_seconds=60.0,
-    renew_after=timedelta(hours=24),
     book_page=book_page,
     audit_page=audit_page,
 )

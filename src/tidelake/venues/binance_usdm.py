@@ -18,15 +18,14 @@ Samples: captures/cryptofeed/BINANCE_FUTURES.* (2021-07), captures/hftbacktest-2
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import binance_books, symbols
-from tidelake.venues.binance_spot import grid, refusal, said, socket_answer, stream
+from tidelake.venues.binance_spot import binance_sockets, grid, refusal, stream
 from tidelake.venues.payloads import decode, each
-from tidelake.venues.spec import Context, Rate, Record, Request, Sockets, Unreadable, Venue
+from tidelake.venues.spec import Context, Rate, Record, Request, Unreadable, Venue
 
 QUOTES = ("USDT", "USDC", "BUSD", "FDUSD", "USD1", "BTC", "ETH", "U")
 NEVER_MS = 4_133_404_800_000  # what a perpetual gives as its delivery date
@@ -53,20 +52,26 @@ def venue_symbol(symbol: str) -> str:
     raise ValueError(f"binance-usdm lists no {parsed.kind} {symbol!r}")
 
 
-def _instrument(product: Any) -> Record:
-    dated = product["deliveryDate"] < NEVER_MS and "_" in product["symbol"]
+def contract(product: Any, *, dated: bool) -> Record:
+    """What the lists of USD-M and of COIN-M contracts say alike."""
     return {
         "venue_symbol": product["symbol"],
         "kind": "future" if dated else "perpetual",
         "base": product["baseAsset"],
         "quote": product["quoteAsset"],
         "settle": product["marginAsset"],
-        "contract_size": 1,
-        "contract_unit": product["baseAsset"],
-        "trading_status": STATUS[product["status"]],
         "listed_at": product["onboardDate"],
         "expires_at": product["deliveryDate"] if dated else None,
         **grid(product),
+    }
+
+
+def _instrument(product: Any) -> Record:
+    return {
+        **contract(product, dated=product["deliveryDate"] < NEVER_MS and "_" in product["symbol"]),
+        "contract_size": 1,
+        "contract_unit": product["baseAsset"],
+        "trading_status": STATUS[product["status"]],
     }
 
 
@@ -80,19 +85,7 @@ def book_page(symbol: str) -> Request:
     return Request(f"/fapi/v1/depth?symbol={symbol}&limit=1000", weight=20)
 
 
-futures_sockets = partial(
-    Sockets,
-    subscribe=said("SUBSCRIBE"),
-    unsubscribe=said("UNSUBSCRIBE"),
-    answer=socket_answer,
-    answer_tokens=(b'"id":', b'"error"'),
-    names_per_message=200,  # our choice: the documentation states no limit
-    rate=Rate(weight=10, seconds=1.0),
-    streams_per_connection=1_024,
-    connects=Rate(weight=300, seconds=300.0),
-    silence_seconds=60.0,
-    renew_after=timedelta(hours=24),
-)
+futures_sockets = partial(binance_sockets, rate=Rate(weight=10, seconds=1.0))
 PUBLIC = futures_sockets(
     url="wss://fstream.binance.com/public/stream",
     channels={"trades": stream("trade"), "book": stream("depth@100ms"), "quotes": stream("bookTicker")},

@@ -62,10 +62,7 @@ UNKNOWN = re.compile(r"(\S+) is not a valid product")
 
 def canonical(name: str) -> str:
     """`BTC-USD` is canonical already; anything but a spot pair is refused."""
-    parsed = symbols.parse(name)
-    if parsed.kind != "spot":
-        raise ValueError(f"coinbase lists no {parsed.kind} {name!r}")
-    return symbols.canonical(parsed)
+    return symbols.spot_pair(name, "coinbase")
 
 
 def newest(symbol: str) -> Request:
@@ -78,19 +75,25 @@ def below(symbol: str, seq: int) -> Request:
     return Request(f"/products/{symbol}/trades?limit={PAGE}&after={seq}")
 
 
-def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
-    """300 bars from a start on; the newest 300 at 0."""
+def bar_period(interval: str, event_ns: int, count: int) -> str:
+    """The part of a query that asks for `count` bars from a start on; nothing for the newest, at 0."""
     step = INTERVAL_SECONDS[interval]
     start = event_ns // 1_000_000_000 // step * step
-    period = f"&start={start}&end={start + (CANDLES - 1) * step}" if event_ns else ""
-    return Request(f"/products/{symbol}/candles?granularity={step}{period}")
+    return f"&start={start}&end={start + (count - 1) * step}" if event_ns else ""
 
 
-def _status(product: Any) -> str:
+def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
+    """300 bars from a start on; the newest 300 at 0."""
+    period = bar_period(interval, event_ns, CANDLES)
+    return Request(f"/products/{symbol}/candles?granularity={INTERVAL_SECONDS[interval]}{period}")
+
+
+def trading_status(product: Any) -> str:
+    """Our word for the status of a product, on the exchange or on Advanced, which alone says `is_disabled`."""
     match product["status"]:
         case "delisted":
             return "delisted"
-        case "online" if product.get("trading_disabled"):
+        case "online" if product.get("trading_disabled") or product.get("is_disabled"):
             return "halted"
         case "online":
             return "trading"
@@ -111,7 +114,7 @@ def _instrument(product: Any) -> Record:
         "tick_size": exact(product["quote_increment"]),
         "lot_size": exact(product["base_increment"]),
         "min_size": exact(product.get("base_min_size")),
-        "trading_status": _status(product),
+        "trading_status": trading_status(product),
     }
 
 

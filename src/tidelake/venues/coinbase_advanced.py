@@ -26,8 +26,8 @@ import msgspec
 
 from tidelake.raw.frame import Frame
 from tidelake.venues import coinbase_books, symbols
+from tidelake.venues.coinbase import bar_period, trading_status
 from tidelake.venues.payloads import (
-    INTERVAL_SECONDS,
     as_object,
     decode,
     each,
@@ -66,10 +66,7 @@ PRODUCT = re.compile(r"[A-Z0-9]+-[A-Z0-9]+")
 
 def canonical(name: str) -> str:
     """`BTC-USD` is canonical already; anything but a spot pair is refused."""
-    parsed = symbols.parse(name)
-    if parsed.kind != "spot":
-        raise ValueError(f"coinbase-advanced: no rule for {name!r}")
-    return symbols.canonical(parsed)
+    return symbols.spot_pair(name, "coinbase-advanced")
 
 
 def newest(symbol: str) -> Request:
@@ -79,11 +76,8 @@ def newest(symbol: str) -> Request:
 
 def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
     """350 bars from a start on; the newest ones at 0."""
-    step = INTERVAL_SECONDS[interval]
-    start = event_ns // 1_000_000_000 // step * step
-    period = f"&start={start}&end={start + (CANDLES - 1) * step}" if event_ns else ""
-    word = dict(GRANULARITY)[interval]
-    return Request(f"/api/v3/brokerage/market/products/{symbol}/candles?granularity={word}{period}")
+    asked = dict(GRANULARITY)[interval] + bar_period(interval, event_ns, CANDLES)
+    return Request(f"/api/v3/brokerage/market/products/{symbol}/candles?granularity={asked}")
 
 
 def _events(message: dict[str, Any], part: str) -> list[Any]:
@@ -121,22 +115,6 @@ def candles_page(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     return each(decode(frame.payload)["candles"], partial(_bar, frame, interval))
 
 
-def _status(product: dict[str, Any]) -> str:
-    match product["status"]:
-        case "delisted":
-            return "delisted"
-        case "online" if product.get("trading_disabled") or product.get("is_disabled"):
-            return "halted"
-        case "online":
-            return "trading"
-        case "offline":
-            return "halted"
-        case "internal":
-            return "pre"
-        case other:
-            raise ValueError(f"product status {other!r} is unknown")
-
-
 def _instrument(product: Any) -> Record | None:
     if product["product_type"] != "SPOT":
         return None
@@ -148,7 +126,7 @@ def _instrument(product: Any) -> Record | None:
         "tick_size": exact(product["price_increment"]),
         "lot_size": exact(product["base_increment"]),
         "min_size": exact(product["base_min_size"]),
-        "trading_status": _status(product),
+        "trading_status": trading_status(product),
     }
 
 

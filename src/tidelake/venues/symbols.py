@@ -79,6 +79,18 @@ def canonical(symbol: Symbol) -> str:
     return text
 
 
+def spot_pair(name: str, source: str) -> str:
+    """The symbol of a source whose own names are canonical already, and that lists spot pairs alone.
+
+    Raises:
+        ValueError: It is no canonical symbol, or names something else than a spot pair.
+    """
+    parsed = parse(name)
+    if parsed.kind != "spot":
+        raise ValueError(f"{source} lists no {parsed.kind} {name!r}")
+    return canonical(parsed)
+
+
 def split_quote(name: str, quotes: Iterable[str]) -> tuple[str, str]:
     """Base and quote of a name without a mark between them; of all quotes that end it, the longest counts.
 
