@@ -4,7 +4,7 @@ from hypothesis import given, strategies as st
 
 from tests.raw.lanes import LANE, seal_each, writer
 from tidelake.errors import LedgerBroken, NotInLake
-from tidelake.raw.entry import FIRST_PREV, encode_entry
+from tidelake.raw.entry import FIRST_PREV, encode_entry, with_checksum
 from tidelake.raw.ledger import MAX_NAME_BYTES, Head, Ledger, entry_key, head_after, lane_name
 from tidelake.raw.store import Store
 
@@ -73,10 +73,14 @@ def test_changed_entry_is_named_on_reading(store):
     entries = seal_each(store, 3)
     key = entry_key(LANE, 1)
     changed = msgspec.structs.replace(entries[1], first_recv_ns=1)
-    store.delete(key)
-    store.put_new(key, encode_entry(changed))
-    with pytest.raises(LedgerBroken, match=r"000000000002.json follows"):
-        list(Ledger(store).entries(LANE))
+    for data, told in (
+        (encode_entry(changed), r"000000000001.json .*does not fit its checksum"),
+        (encode_entry(with_checksum(changed)), r"000000000002.json follows"),
+    ):
+        store.delete(key)
+        store.put_new(key, data)
+        with pytest.raises(LedgerBroken, match=told):
+            list(Ledger(store).entries(LANE))
 
 
 @pytest.mark.parametrize("last", [False, True])

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from tests.raw.lanes import LANE, append, seal_each, writer
-from tidelake.raw.entry import Entry, encode_entry, entry_hash
-from tidelake.raw.ledger import entry_key
+from tidelake.raw.entry import Entry, encode_entry, entry_hash, with_checksum
+from tidelake.raw.ledger import Ledger, entry_key
 from tidelake.raw.store import Store
 from tidelake.raw.verify import VerifyReport, verify
 
@@ -24,6 +24,11 @@ def named(report: VerifyReport) -> list[tuple[str, str]]:
 def replace(store: Store, key: str, data: bytes) -> None:
     store.delete(key)
     assert store.put_new(key, data)
+
+
+def forged(entry: Entry, **changes: Any) -> Entry:
+    """Another entry in its place, by somebody who knows of the checksum."""
+    return with_checksum(msgspec.structs.replace(entry, **changes))
 
 
 def swap(store: Store, one: str, two: str) -> None:
@@ -126,7 +131,7 @@ def test_swapped_pair_of_entries_is_named(store, pair):
 
 def test_swapped_entries_that_were_renumbered_break_the_chain(store):
     entries = seal_each(store, 4)
-    one, two = (msgspec.structs.replace(entries[a], seq=b) for a, b in ((1, 2), (2, 1)))
+    one, two = (forged(entries[a], seq=b) for a, b in ((1, 2), (2, 1)))
     for entry in (one, two):
         replace(store, entry_key(LANE, entry.seq), encode_entry(entry))
     kinds = {problem.kind for problem in verify(store).problems}
@@ -137,14 +142,18 @@ def test_swapped_entries_that_were_renumbered_break_the_chain(store):
 def test_changed_field_of_an_entry_breaks_the_chain(store, field):
     entries = seal_each(store, 3)
     other: dict[str, object] = {"source": "x", "meta": {"a": "b"}, "claims": ()}
-    changed: Entry = msgspec.structs.replace(entries[1], **{field: other.get(field, 7)})
+    changed: Entry = forged(entries[1], **{field: other.get(field, 7)})
     replace(store, entry_key(LANE, 1), encode_entry(changed))
     assert ("broken-chain", entry_key(LANE, 1)) in named(verify(store))
 
 
-def test_any_flipped_bit_of_an_entry_that_others_follow_is_named(store):
-    seal_each(store, 3)
-    key = entry_key(LANE, 1)
+@pytest.mark.parametrize("seq", [1, 2])
+def test_any_flipped_bit_of_an_entry_is_named_whether_others_follow_or_not(store, seq):
+    with writer(store, meta={"file": "a", "of": "run"}) as lane:
+        for number in range(3):
+            append(lane, number)
+            lane.seal()
+    key = entry_key(LANE, seq)
     data = store.get(key)
     for position in range(len(data)):
         changed = bytearray(data)
@@ -163,22 +172,44 @@ def test_last_entry_whose_sums_do_not_fit_its_segment_is_named(store):
         {"context": {}},
     )
     for change in changes:
-        changed = msgspec.structs.replace(last, **change)
+        changed = forged(last, **change)
         replace(store, entry_key(LANE, 1), encode_entry(changed))
         assert ("wrong-sums", entry_key(LANE, 1)) in named(verify(store))
 
 
 def test_last_entry_that_names_another_source_than_its_segment_is_named(store):
     entry = seal_each(store, 2)[1]
-    replace(store, entry_key(LANE, 1), encode_entry(msgspec.structs.replace(entry, source="other")))
+    replace(store, entry_key(LANE, 1), encode_entry(forged(entry, source="other")))
     assert named(verify(store)) == [("wrong-sums", entry_key(LANE, 1))]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"writer": "0" * 32}, {"part": ""}, {"meta": {}}, {"sealed_ns": 1}, {"claimed_by": "x"}, {"checksum": "0" * 64}],
+)
+def test_changed_field_of_the_last_entry_is_named_by_its_checksum(store, change):
+    last = seal_each(store, 2, meta={"file": "a"})[-1]
+    replace(store, entry_key(LANE, 1), encode_entry(msgspec.structs.replace(last, **change)))
+    (problem,) = verify(store, deep=False).problems[:1]
+    assert (problem.kind, problem.key) == ("changed-entry", entry_key(LANE, 1))
+    assert "does not fit its checksum" in problem.message
+
+
+def test_entries_from_before_there_were_checksums_are_read(store):
+    old = msgspec.structs.replace(seal_each(store, 1)[0], checksum="")
+    replace(store, entry_key(LANE, 0), encode_entry(old))
+    assert b"checksum" not in store.get(entry_key(LANE, 0))
+    with writer(store) as lane:
+        append(lane, 9)
+    assert verify(store).problems == []
+    assert [bool(entry.checksum) for entry in Ledger(store).entries(LANE)] == [False, True]
 
 
 def test_forged_lane_from_the_middle_on_is_seen_where_it_begins(store):
     entries = seal_each(store, 4)
-    forged = msgspec.structs.replace(entries[1], claims=())
-    replace(store, entry_key(LANE, 1), encode_entry(forged))
-    following = msgspec.structs.replace(entries[2], prev=entry_hash(encode_entry(forged)))
+    false = forged(entries[1], claims=())
+    replace(store, entry_key(LANE, 1), encode_entry(false))
+    following = forged(entries[2], prev=entry_hash(encode_entry(false)))
     replace(store, entry_key(LANE, 2), encode_entry(following))
     assert named(verify(store)) == [("broken-chain", entry_key(LANE, 2))]  # entry 3 still follows the true entry 2
 
@@ -199,7 +230,7 @@ def test_unsealed_part_is_not_a_problem(store):
 
 def test_two_entries_that_name_one_segment_are_named(store):
     entries = seal_each(store, 2)
-    changed = msgspec.structs.replace(entries[1], segment=entries[0].segment)
+    changed = forged(entries[1], segment=entries[0].segment)
     replace(store, entry_key(LANE, 1), encode_entry(changed))
     assert ("wrong-sums", entry_key(LANE, 1)) in named(verify(store))
 

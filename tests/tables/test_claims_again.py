@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.tables.lakes import START_US, Lane, Received, seal_lane, trade
-from tidelake.raw.entry import Entry, encode_entry
+from tidelake.raw.entry import Entry, encode_entry, with_checksum
 from tidelake.raw.ledger import entry_key
 from tidelake.raw.store import Store
 from tidelake.raw.verify import VerifyReport, verify
@@ -30,7 +30,7 @@ def last(store):
 def put(store: Store, entry: Entry) -> None:
     key = entry_key(entry.lane, entry.seq)
     store.delete(key)
-    assert store.put_new(key, encode_entry(entry))
+    assert store.put_new(key, encode_entry(with_checksum(entry)))  # by somebody who knows of the checksum
 
 
 def check(store: Store) -> VerifyReport:

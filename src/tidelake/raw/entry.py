@@ -1,7 +1,8 @@
 """A ledger entry: the sealed statement of what one segment holds and covers.
 
 The put of an entry is the commit of its frames: data and watermark move together. Entries of a lane form a hash
-chain; `prev` is the SHA-256 of the previous entry's bytes, 64 zeros for the first.
+chain; `prev` is the SHA-256 of the previous entry's bytes, 64 zeros for the first. The last of a lane, which no later
+one holds yet, is held by its own checksum: that finds changed bits, not somebody who writes a checksum that fits.
 """
 
 import hashlib
@@ -108,6 +109,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
         part: Random id of the part file it came from; "" where there was none.
         sealed_ns: Wall clock of the seal.
         meta: Facts of the run: a recording's file name, size and hash, whether the entry closes it.
+        checksum: `checksum_of` the entry; "" in entries that were sealed before there was one.
     """
 
     lane: str
@@ -128,6 +130,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     context_after: dict[str, str] | None = None
     meta: dict[str, str] = {}
     claimed_by: str = ""
+    checksum: str = ""
 
     def next_context(self) -> dict[str, str]:
         """The context before the first line of the next entry."""
@@ -142,6 +145,16 @@ def encode_entry(entry: Entry) -> bytes:
     return msgspec.json.encode(entry)
 
 
+def checksum_of(entry: Entry) -> str:
+    """SHA-256 of the entry's bytes without their checksum."""
+    return hashlib.sha256(encode_entry(msgspec.structs.replace(entry, checksum=""))).hexdigest()
+
+
+def with_checksum(entry: Entry) -> Entry:
+    """The entry as it is sealed: with its own checksum."""
+    return msgspec.structs.replace(entry, checksum=checksum_of(entry))
+
+
 def entry_hash(data: bytes) -> str:
     """What the next entry's `prev` must be."""
     return hashlib.sha256(data).hexdigest()
@@ -152,9 +165,11 @@ def decode_entry(data: bytes) -> Entry:
 
     Raises:
         msgspec.MsgspecError: The bytes are not an entry; `raw.ledger` names which.
-        ValueError: They are not in the form in which entries are sealed.
+        ValueError: They are not in the form in which entries are sealed, or do not fit their checksum.
     """
     entry = _decoder.decode(data)
     if encode_entry(entry) != data:
         raise ValueError("it is not in the form in which entries are sealed, or a newer version sealed it")
+    if entry.checksum and checksum_of(entry) != entry.checksum:
+        raise ValueError("it does not fit its checksum: it was changed after it was sealed")
     return entry

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from tidelake.errors import ConfigError, FormatDrift, LaneMoved
 from tidelake.raw.codec import Codec, decode, seal_bytes, suffix
 from tidelake.raw.crash_points import reach
-from tidelake.raw.entry import Claim, Entry, Segment
+from tidelake.raw.entry import Claim, Entry, Segment, with_checksum
 from tidelake.raw.ledger import Head, Ledger
 from tidelake.raw.store import Store
 
@@ -73,25 +73,27 @@ def seal_lines(
     claims, context_after = describe(lines, dict(head.context))
     segment = _put_segment(store, segment_stem(source, lane, first_recv_ns, head.seq + 1), lines, count, codec, key)
     reach("segment-put")
-    entry = Entry(
-        lane=lane,
-        seq=head.seq + 1,
-        prev=head.hash,
-        source=source,
-        segment=segment,
-        first_n=head.next_n,
-        first_recv_ns=first_recv_ns,
-        last_recv_ns=last_recv_ns,
-        known_before_ns=head.known_ns,
-        known_ns=max(head.known_ns, last_recv_ns),
-        writer=_writer_id(),
-        sealed_ns=time.time_ns(),
-        part=part,
-        claims=claims,
-        context=dict(head.context),
-        context_after=None if context_after == head.context else context_after,
-        meta=dict(meta or {}),
-        claimed_by=describe.version if isinstance(describe, Versioned) else "",
+    entry = with_checksum(
+        Entry(
+            lane=lane,
+            seq=head.seq + 1,
+            prev=head.hash,
+            source=source,
+            segment=segment,
+            first_n=head.next_n,
+            first_recv_ns=first_recv_ns,
+            last_recv_ns=last_recv_ns,
+            known_before_ns=head.known_ns,
+            known_ns=max(head.known_ns, last_recv_ns),
+            writer=_writer_id(),
+            sealed_ns=time.time_ns(),
+            part=part,
+            claims=claims,
+            context=dict(head.context),
+            context_after=None if context_after == head.context else context_after,
+            meta=dict(meta or {}),
+            claimed_by=describe.version if isinstance(describe, Versioned) else "",
+        )
     )
     reach("before-ledger-put")
     ledger = Ledger(store)
