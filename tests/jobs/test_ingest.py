@@ -7,6 +7,7 @@ import pytest
 
 from tests.jobs.conftest import HOUR, MINUTE, NUMBERED, START
 from tidelake.jobs.ingest import ingest
+from tidelake.jobs.instruments import refresh
 from tidelake.jobs.repair import repair
 from tidelake.jobs.session import Session
 from tidelake.sim.faults import FaultPlan
@@ -195,3 +196,17 @@ def test_a_row_that_cannot_be_read_is_named_so_and_stops_nothing(world, monkeypa
     assert row.state == "done"
     assert row.pages == 1
     assert w.missing(START - 90 * MINUTE) == [str(bad)]
+
+
+@pytest.mark.parametrize("source", ["coinbase", "okx"])
+def test_every_time_in_the_lane_is_that_of_the_one_clock(world, source):
+    w = world(source)
+    ingest(w.store, source, [w.symbol], settings=w.settings)
+    refresh(w.store, [source], settings=w.settings)
+    assert {frame.kind for frame in w.frames()} == {"page", "note"}
+    assert {frame.recv_ns for frame in w.frames()} == {w.now[0]}
+    assert {(entry.sealed_ns, entry.known_ns) for entry in w.entries()} == {(w.now[0], w.now[0])}
+    w.now[0] += MINUTE
+    ingest(w.store, source, [w.symbol], settings=w.settings)
+    assert max(entry.sealed_ns for entry in w.entries()) == w.now[0]
+    assert {frame.recv_ns for frame in w.frames()} == {w.now[0] - MINUTE, w.now[0]}

@@ -149,7 +149,13 @@ def _recover(store: Store, sources: Sequence[str], settings: Settings) -> None:
             if lane.startswith(f"capture.{source}."):
                 describe = describe_for(source, settings.mappings)
                 LaneWriter(
-                    store, lane, source, describe=describe, codec=settings.codec, key=key_from_environment()
+                    store,
+                    lane,
+                    source,
+                    describe=describe,
+                    codec=settings.codec,
+                    key=key_from_environment(),
+                    clock=settings.clock,
                 ).abandon()
 
 
@@ -170,7 +176,8 @@ class _Capture:
         self.channels = list(channels)
         self.left = list(left)
         self.regimes = regimes
-        self.run_id = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{random.getrandbits(32):08x}"
+        begun = dt.datetime.fromtimestamp(session.settings.clock() / 1e9, dt.UTC)
+        self.run_id = f"{begun:%Y%m%dT%H%M%S}-{random.getrandbits(32):08x}"
         self.offset: ClockOffset | None = None
         tables = [name for channel in channels for name in TABLES_OF.get(channel, (channel,)) if name in TABLES]
         needed = ("trades", *(regimes.tables if regimes else ()))
@@ -207,6 +214,7 @@ class _Capture:
             codec=given.codec,
             key=self.session.key,
             meta=meta,
+            clock=given.clock,
         )
         levels = self.settings.book_levels if self.settings.publish else 0
         make = self.settings.verifier or partial(_judge, levels=levels)

@@ -33,7 +33,14 @@ async def keep_pages(
     state: State = "done"
     reason = ""
     with LaneWriter(
-        session.store, lane, venue.source, describe=describe, codec=session.settings.codec, key=session.key, meta=meta
+        session.store,
+        lane,
+        venue.source,
+        describe=describe,
+        codec=session.settings.codec,
+        key=session.key,
+        meta=meta,
+        clock=session.settings.clock,
     ) as writer:
 
         async def keep(request: Request) -> bytes:

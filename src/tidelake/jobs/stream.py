@@ -60,6 +60,7 @@ class TradeStream:
             codec=self.session.settings.codec,
             key=self.session.key,
             meta={"job": "rest", "symbol": self.symbol},
+            clock=self.session.settings.clock,
         )
         self.covered = self.coverage()
         return self

@@ -15,7 +15,7 @@ A capture appends batches with one write each, and seals in another thread while
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Literal, Self
 
@@ -59,6 +59,7 @@ class LaneWriter:
         key: bytes | None = None,
         on_conflict: Literal["append", "stop"] = "append",
         meta: dict[str, str] | None = None,
+        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.store = store
         self.lane = lane
@@ -70,6 +71,7 @@ class LaneWriter:
         self._key = key
         self._on_conflict = on_conflict
         self._meta = dict(meta or {})
+        self._clock = clock
         self._part: PartFile | None = None
         self._pending = 0
         self._detached: list[tuple[PartFile, int]] = []  # with the number of lines of each
@@ -105,11 +107,12 @@ class LaneWriter:
     ) -> Frame:
         """Keep a frame: on return it outlives the process, and within a second the machine.
 
-        `recv_ns` and `mono_ns` are the clocks of now where they are not given. Without `sync` another thread syncs.
+        `recv_ns` and `mono_ns` are the clocks of now where they are not given: the writer's `clock`, as for the time of
+        a seal, and the machine's. Without `sync` another thread syncs.
         """
         frame = Frame(
             n=self.next_n,
-            recv_ns=time.time_ns() if recv_ns is None else recv_ns,
+            recv_ns=self._clock() if recv_ns is None else recv_ns,
             mono_ns=time.monotonic_ns() if mono_ns is None else mono_ns,
             kind=kind,
             payload=payload,
@@ -262,6 +265,7 @@ class LaneWriter:
                     key=self._key,
                     meta=meta,
                     part=part.id,
+                    clock=self._clock,
                 )
             except LaneMoved:
                 self.contended = True

@@ -5,6 +5,7 @@ import os
 import re
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
@@ -49,6 +50,7 @@ def seal_lines(
     key: bytes | None = None,
     meta: dict[str, str] | None = None,
     part: str = "",
+    clock: Callable[[], int] = time.time_ns,
 ) -> Entry:
     """Seal lines as the entry after `head`, and return it. On return it is durable.
 
@@ -63,6 +65,7 @@ def seal_lines(
         key: Encrypts the segment where given.
         meta: Facts for the entry.
         part: Id of the part file that the lines come from.
+        clock: Wall clock, ns since 1970; tells `sealed_ns`.
 
     Raises:
         LaneMoved: Another writer sealed an entry there first. Nothing of this call is left in the lake.
@@ -86,7 +89,7 @@ def seal_lines(
             known_before_ns=head.known_ns,
             known_ns=max(head.known_ns, last_recv_ns),
             writer=_writer_id(),
-            sealed_ns=time.time_ns(),
+            sealed_ns=clock(),
             part=part,
             claims=claims,
             context=dict(head.context),
