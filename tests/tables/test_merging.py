@@ -11,7 +11,7 @@ from tests.crash.derivers import derive_merging
 from tests.tables import lakes
 from tidelake.errors import TableMoved
 from tidelake.raw.store import Store
-from tidelake.tables import delta, maintain
+from tidelake.tables import delta, maintain, quarantine
 from tidelake.tables.delta import TableHandle, open_or_create, trim_log
 from tidelake.tables.derive import derive_table
 from tidelake.tables.maintain import drop_tables, merge_small
@@ -81,6 +81,27 @@ def test_derive_merges_what_its_commits_left_and_says_how_much(anywhere, expecte
     assert (again.entries, again.merged) == (0, 0)
 
 
+def test_derive_merges_the_lists_beside_a_table_too(store, tmp_path, expected):
+    rejected = [lakes.Lane("torn.capture.0", "coinbase", tuple(lakes.Received(n, b"{") for n in range(1, 40)), 1)]
+    at_once = Store.open(tmp_path / "at-once")
+    for each in (store, at_once):
+        lakes.seal_all(each, rejected)
+    derive_table(at_once, TRADES)
+    derive_merging(store.url, 1)
+    for name, partition_by in ((TRADES.contested, ()), (quarantine.NAME, quarantine.PARTITION_BY)):
+        found = delta.open_table(store, name)
+        assert found is not None
+        committed = sum("WRITE" in step["operation"] for step in found.history())
+        merges = sum("OPTIMIZE" in step["operation"] for step in found.history())
+        assert (committed >= 8, merges >= 1) == (True, True), (name, committed, merges)
+        assert TableHandle(found, partition_by).files().height < committed
+    assert_same(store, expected)
+    order = ["lane", "seq", "line", "item"]
+    filed = [pl.read_delta(each.table_uri(quarantine.NAME)).sort(order) for each in (store, at_once)]
+    assert filed[0].height > 30
+    assert_frame_equal(*filed)
+
+
 def test_folders_with_few_small_files_are_left_alone(store, monkeypatch):
     derive_table(store, TRADES, max_entries=2)
     files = set(opened(store).files()["path"])
@@ -92,7 +113,9 @@ def test_folders_with_few_small_files_are_left_alone(store, monkeypatch):
         patch.setattr(maintain, "CROWD", len(files) + 1)
         assert merge_small(store, TRADES) == 0
     assert set(opened(store).files()["path"]) == files
-    assert merge_small(store, TRADES) == len(files)
+    beside = [delta.open_table(store, name) for name in (TRADES.contested, quarantine.NAME)]
+    folders = [str(Path(uri).parent) for found in beside if found is not None for uri in found.file_uris()]
+    assert merge_small(store, TRADES) == len(files) + sum(folders.count(folder) > 1 for folder in folders)
     assert merge_small(store, TRADES) == 0
 
 

@@ -4,8 +4,8 @@ Compaction moves rows, it drops none: every version of a key stays, because `as_
 versions of the Delta table.
 
 Derive merges too, since each opening of a table reads the list of all its files: every `MERGE_EVERY` commits, the small
-files of folders that have many. That bounds its cost: a file is rewritten until it has `SMALL` bytes, and then no more.
-Files so merged hold sorted runs one after the other; `maintain` sorts them into one.
+files of folders that have many, also in the lists beside a table. That bounds its cost: a file is rewritten until it
+has `SMALL` bytes, and then no more. Files so merged hold sorted runs one after the other; `maintain` sorts them.
 """
 
 import datetime as dt
@@ -70,20 +70,26 @@ def is_merge_due(before: int, now: int) -> bool:
 
 
 def merge_small(store: Store, table: Table) -> int:
-    """Merge the small files of folders that have many, and trim the table's log; how many files are gone.
+    """Merge the small files of folders that have many, and trim the log; how many files are gone.
 
-    All other commits and drops of the machine wait. On an object store none can be made to wait, so there this is left
-    to `maintain`.
+    Of the table, of its list of contested keys, and of `quarantine`, where each table files what it rejects. All other
+    commits and drops of the machine wait. On an object store none can be made to wait, so there this is left to
+    `maintain`.
     """
     if not can_lock(store):
         return 0
     with turn(store, alone=True):
-        found = open_table(store, table.name)
-        if found is None:
-            return 0
-        handle = TableHandle(found, table.partition_by)
-        merged = handle.merge(_crowds(handle), below=SMALL)
-        trim_log(store, table.name)
+        lists = {table.name: table.partition_by, table.contested: (), QUARANTINE: PARTITION_BY}
+        return sum(_merge_one(store, name, partition_by) for name, partition_by in lists.items())
+
+
+def _merge_one(store: Store, name: str, partition_by: tuple[str, ...]) -> int:
+    found = open_table(store, name)
+    if found is None:
+        return 0
+    handle = TableHandle(found, partition_by)
+    merged = handle.merge(_crowds(handle), below=SMALL)
+    trim_log(store, name)
     return merged
 
 
@@ -92,6 +98,8 @@ def _crowds(handle: TableHandle) -> list[dict[str, str]]:
     small = handle.files().filter(pl.col("size_bytes") < SMALL)
     if small.is_empty():
         return []
+    if not handle.partition_by:
+        return [{}] if small.height >= CROWD else []
     names = [f"partition.{name}" for name in handle.partition_by]
     counts = small.group_by(names).len().filter(pl.col("len") >= CROWD).sort(names)
     return [dict(zip(handle.partition_by, map(str, row[:-1]), strict=True)) for row in counts.rows()]
