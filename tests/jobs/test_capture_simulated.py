@@ -60,6 +60,15 @@ def by_connection(lines):
     return found
 
 
+def newest_heard(client, heard):
+    """The newest version of each book that stands in the frames that were heard of those sent to a client."""
+    newest = {}
+    for frame in client.sent[: len(heard)]:
+        if frame.what in ("update", "snapshot", "silence"):
+            newest[frame.symbol] = max(newest.get(frame.symbol, 0), frame.version)
+    return newest
+
+
 def sent_by(venue, heard):
     """The client that heard these frames: its payloads begin with them."""
     found = [c for c in venue.clients if [f.payload for f in c.sent[: len(heard)]] == heard]
@@ -79,9 +88,8 @@ def test_all_that_a_simulated_venue_sent_is_kept_and_its_books_are_mended(tmp_pa
         for heard in by_connection(lines):
             client = sent_by(venue, heard)
             assert len(client.sent) - len(heard) < 60, "more is missing than can be on its way when a capture ends"
-            for frame in client.sent[: len(heard)]:
-                if frame.what in ("update", "snapshot", "silence"):
-                    newest[frame.symbol] = max(newest.get(frame.symbol, 0), frame.version)
+            for symbol, version in newest_heard(client, heard).items():
+                newest[symbol] = max(newest.get(symbol, 0), version)
         compared += books_are_true(source, lines, newest, venue)
     books = [row for row in report.rows if row.channel == "book"]
     assert {row.state for row in books} == {"captured"}
@@ -90,8 +98,8 @@ def test_all_that_a_simulated_venue_sent_is_kept_and_its_books_are_mended(tmp_pa
     assert compared or sum(row.gaps for row in books)
 
 
-def books_are_true(source, lines, newest, venue):
-    """How many books of a lane are VALID at its end; each is the true one."""
+def books_are_true(source, lines, newest, venue, depth=None):
+    """How many books of a lane are VALID at its end; each is the true one, in the best `depth` levels or in all."""
     plain = b"".join(encode_line(line) for line in lines)
     segment = split(plain, first_n=0, known_before_ns=0)
     frames = read_book_frames(source, segment, {})
@@ -105,10 +113,13 @@ def books_are_true(source, lines, newest, venue):
             continue
         wire = venue.wires[symbol]
         truths = [
-            tuple({p * wire.product.tick: q * wire.product.lot for p, q in side.items()} for side in wire.view(v))
+            tuple(
+                {p * wire.product.tick: q * wire.product.lot for p, q in sorted(side.items(), reverse=bid)[:depth]}
+                for side, bid in zip(wire.view(v), (True, False), strict=True)
+            )
             for v in ([version] if not venue.dialect.pages else range(version, wire.book.version + 1))
         ]
-        ours = tuple({level.price: level.size for level in side} for side in engine.levels(stream))
+        ours = tuple({level.price: level.size for level in side[:depth]} for side in engine.levels(stream))
         assert ours in truths, (source, symbol, version)
         compared += 1
     return compared

@@ -20,7 +20,9 @@ NO_SUCH = {"kraken": "NO/SUCH", "okx": "NO-SUCH", "coinbase": "NO-SUCH", "coinba
 
 
 def connected(source, faults="", path=""):
-    venue = SocketVenue(source, faults=FramePlan.parse(faults, 3), record=True, clock=lambda: 1_792_000_000 * 10**9)
+    venue = SocketVenue(
+        source, faults=FramePlan.parse(faults, 3), record=True, versions=0, clock=lambda: 1_792_000_000 * 10**9
+    )
     client = Client(1, path or "/" + venue.dialect.address.split("/", 3)[3], venue.plan, record=True)
     venue.clients.append(client)
     venue._open[1] = client, asyncio.Event()

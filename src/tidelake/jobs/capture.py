@@ -23,7 +23,7 @@ from functools import partial
 import numpy as np
 
 from tidelake.errors import ConfigError, SourceError
-from tidelake.jobs.capture_flow import QUEUE_BYTES, Flow, Publish, Unverified, Verifier
+from tidelake.jobs.capture_flow import QUEUE_BYTES, BookCounts, Flow, Publish, Unverified, Verifier
 from tidelake.jobs.capture_lane import CaptureLane
 from tidelake.jobs.capture_plan import LeftOut, PlannedLink, plan_links
 from tidelake.jobs.capture_report import CapturedStream, CaptureReport, LinkReport
@@ -339,20 +339,22 @@ class _Capture:
         mine = coverage(entry for entry in entries if entry.source == source)
         gaps = {(each.feed, each.symbol): each.gaps for each in mine}
         refused = {(symbol, channel): reason for symbol, channel, reason in lane.left_out()}
-        states, breaks, audits = self.flow.states(), self.flow.breaks(), self.flow.audits()
+        states, counts = self.flow.states(), self.flow.counts()
         rows = []
         for symbol, channel in dict.fromkeys((stream.symbol, stream.channel) for stream in lane.plan.streams):
             row = CapturedStream(source, symbol, channel, "captured" if lane.link.opens else "failed")
             tables = TABLES_OF.get(channel, (channel,))
+            counted = counts.get((source, symbol), BookCounts()) if channel == "book" else BookCounts()
             row = replace(
                 row,
                 rows=sum(self.flow.rows[source, table, symbol] for table in tables),
                 gaps=gaps.get((channel, symbol), 0)
                 + (len(lane.link.losses) if channel != "trades" else 0)
-                + (breaks.get((source, symbol), 0) if channel == "book" else 0),
+                + counted.breaks,
                 book=states.get((source, symbol), "") if channel == "book" else "",
-                audits=audits.get((source, symbol), (0, 0))[0] if channel == "book" else 0,
-                audits_equal=audits.get((source, symbol), (0, 0))[1] if channel == "book" else 0,
+                falls=counted.falls,
+                audits=counted.audits,
+                audits_equal=counted.audits_equal,
             )
             if not lane.link.opens:
                 row = replace(row, reason="no connection was made")

@@ -9,7 +9,7 @@ from tidelake.books.frames import read_book_frames
 from tidelake.books.messages import BookFrames
 from tidelake.books.rows import judged_quotes
 from tidelake.books.states import STATES, WORST_FIRST
-from tidelake.jobs.capture_flow import Wanted
+from tidelake.jobs.capture_flow import BookCounts, Wanted
 from tidelake.jobs.capture_told import BookTeller
 from tidelake.raw.frame import Frame, encode_line
 from tidelake.tables.segment_lines import SegmentLines, split
@@ -45,8 +45,7 @@ class BookVerifier:
         self._context: dict[str, str] = {}
         self._wanted: list[Wanted] = []
         self._states: dict[str, str] = {}
-        self._breaks: dict[str, int] = {}
-        self._audits: dict[str, tuple[int, int]] = {}
+        self._counts: dict[str, BookCounts] = {}
         self._taken: tuple[BookFrames, Verdicts] | None = None
 
     def take(self, lines: SegmentLines) -> None:
@@ -68,20 +67,22 @@ class BookVerifier:
         wanted = {want.stream.symbol: want.by for want in self._engine.wanted}
         order = [STATES[state] for state in WORST_FIRST]
         states: dict[str, str] = {}
-        breaks: dict[str, int] = {}
-        audits: dict[str, tuple[int, int]] = {}
+        counts: dict[str, BookCounts] = {}
         for stream in self._engine.streams():
             state, _ = self._engine.state(stream)
             before = states.get(stream.symbol, state)
             states[stream.symbol] = min(state, before, key=order.index)
-            counted = self._engine.counters(stream)
-            breaks[stream.symbol] = breaks.get(stream.symbol, 0) + counted["breaks"]
-            made, equal = audits.get(stream.symbol, (0, 0))
-            audits[stream.symbol] = made + counted["audits_compared"], equal + counted["audits_equal"]
+            counted, so_far = self._engine.counters(stream), counts.get(stream.symbol, BookCounts())
+            counts[stream.symbol] = BookCounts(
+                so_far.breaks + counted["breaks"],
+                so_far.falls + counted["falls"],
+                so_far.audits + counted["audits_compared"],
+                so_far.audits_equal + counted["audits_equal"],
+            )
         mine = [symbol for symbol in self._symbols if symbol in wanted]
         # A venue without pages brings the snapshot by itself when it is subscribed again.
         self._wanted = [Wanted(symbol, wanted[symbol] if self._pages else "subscription") for symbol in mine]
-        self._states, self._breaks, self._audits = states, breaks, audits
+        self._states, self._counts = states, counts
 
     def wanted(self) -> Sequence[Wanted]:
         return self._wanted
@@ -92,8 +93,5 @@ class BookVerifier:
     def states(self) -> Mapping[str, str]:
         return self._states
 
-    def breaks(self) -> Mapping[str, int]:
-        return self._breaks
-
-    def audits(self) -> Mapping[str, tuple[int, int]]:
-        return self._audits
+    def counts(self) -> Mapping[str, BookCounts]:
+        return self._counts

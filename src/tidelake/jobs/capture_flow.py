@@ -41,6 +41,15 @@ class Wanted(NamedTuple):
     by: Literal["page", "subscription"]
 
 
+class BookCounts(NamedTuple):
+    """What was counted of the books of a symbol: see `books verify`."""
+
+    breaks: int = 0
+    falls: int = 0
+    audits: int = 0
+    audits_equal: int = 0
+
+
 class Verifier(Protocol):
     """Judges the books of one lane."""
 
@@ -62,11 +71,8 @@ class Verifier(Protocol):
     def states(self) -> Mapping[str, str]:
         """Symbol to the state of its worst book."""
 
-    def breaks(self) -> Mapping[str, int]:
-        """Symbol to the breaks of its books, by the venue's numbers."""
-
-    def audits(self) -> Mapping[str, tuple[int, int]]:
-        """Symbol to the REST pages that were laid beside its standing books, and how many of them were equal."""
+    def counts(self) -> Mapping[str, BookCounts]:
+        """Symbol to what was counted of its books."""
 
 
 class Unverified:
@@ -99,10 +105,7 @@ class Unverified:
     def states(self) -> Mapping[str, str]:
         return {}
 
-    def breaks(self) -> Mapping[str, int]:
-        return {}
-
-    def audits(self) -> Mapping[str, tuple[int, int]]:
+    def counts(self) -> Mapping[str, BookCounts]:
         return {}
 
 
@@ -216,13 +219,9 @@ class Flow:
         """The state of each book by source and symbol."""
         return {(lane.source, s): state for lane in self._lanes.values() for s, state in lane.verifier.states().items()}
 
-    def breaks(self) -> dict[tuple[str, str], int]:
-        """The breaks of each book by source and symbol, in lanes that have not been dropped."""
-        return {(lane.source, s): n for lane in self._lanes.values() for s, n in lane.verifier.breaks().items()}
-
-    def audits(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """The audits of each book by source and symbol, made and equal, in lanes that have not been dropped."""
-        return {(lane.source, s): found for lane in self._lanes.values() for s, found in lane.verifier.audits().items()}
+    def counts(self) -> dict[tuple[str, str], BookCounts]:
+        """What was counted of each book by source and symbol, in lanes that have not been dropped."""
+        return {(lane.source, s): found for lane in self._lanes.values() for s, found in lane.verifier.counts().items()}
 
     def put(self, piece: Piece) -> None:
         """Hand on lines that are kept; where the queue is full they are shed."""

@@ -17,6 +17,7 @@ class CapturedStream:
         rows: Rows decoded as they came; channels that nobody listened to count none.
         gaps: Holes: missing trade numbers, or, where nothing numbers, connections that were lost.
         book: State of the book at the end; "" where nothing judged it.
+        falls: How often a book that stood was lost, by whatever rule: a gap, a wrong checksum, an audit that differed.
         audits, audits_equal: REST pages that were laid beside the standing book, and those that agreed with it.
         reason: Why it was refused or failed; of a plan the venue's own name of the stream.
     """
@@ -28,6 +29,7 @@ class CapturedStream:
     rows: int = 0
     gaps: int = 0
     book: str = ""
+    falls: int = 0
     audits: int = 0
     audits_equal: int = 0
     reason: str = ""
@@ -90,7 +92,7 @@ class CaptureReport:
             return STOPPED
         if self.failed or any(row.state == "failed" for row in self.rows):
             return FAILED
-        wrong = any(row.book in ("INVALID", "SUSPECT") or row.audits != row.audits_equal for row in self.rows)
+        wrong = any(row.book in ("INVALID", "SUSPECT") or row.falls for row in self.rows)
         bad = wrong or any(row.gaps or row.state == "refused" for row in self.rows)
         return DONE_WITH_GAPS if bad or self.shed else DONE
 
@@ -112,9 +114,10 @@ class CaptureReport:
         ]
         lines += [f"{row.source} {row.symbol} {row.channel}: {row.gaps} gaps" for row in self.rows if row.gaps]
         lines += [
-            f"{row.source} {row.symbol} {row.channel}: {row.audits - row.audits_equal} of {row.audits} audits differed"
+            f"{row.source} {row.symbol} {row.channel}: lost {row.falls} times, "
+            f"{row.audits - row.audits_equal} of {row.audits} audits differed; now {row.book}"
             for row in self.rows
-            if row.audits != row.audits_equal
+            if row.falls
         ]
         if self.shed:
             lines.append(f"{self.shed} lines were kept and not published: the listener was too slow")

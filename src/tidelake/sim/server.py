@@ -23,7 +23,7 @@ from tidelake.sim.injector import Injector
 from tidelake.sim.limiter import Limiter
 from tidelake.sim.market import Market
 from tidelake.sim.sockets.plan import FramePlan
-from tidelake.sim.sockets.venue import SocketVenue
+from tidelake.sim.sockets.venue import KEPT_VERSIONS, SocketVenue
 from tidelake.sim.venues import MODULES as REST, simulated
 
 METHODS = ["GET", "POST", "PUT", "DELETE"]
@@ -175,7 +175,8 @@ class SimServer(BackgroundServer):
         limits: Whether documented rate limits are enforced.
         frame_faults: What goes wrong on the way to each client of the sockets.
         updates: Book updates per second of each product, over the sockets.
-        record: Whether the sockets keep what they sent and every version of their books.
+        record: Whether the sockets keep what they sent.
+        versions: How many versions of each book they keep, the latest ones; 0: all. By default all of what they record.
         host, port: Where to listen; port 0 takes a free one.
 
     Attributes:
@@ -192,6 +193,7 @@ class SimServer(BackgroundServer):
         frame_faults: FramePlan | None = None,
         updates: float = 10.0,
         record: bool = False,
+        versions: int | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -200,9 +202,16 @@ class SimServer(BackgroundServer):
         plans = faults if isinstance(faults, Mapping) else dict.fromkeys(names, faults)
         rest = [name for name in names if name in REST or name not in SOCKETS]  # who is neither is refused there
         self.apis = {name: SimApi(name, self.market, plans.get(name), limits=limits) for name in rest}
+        kept = versions if versions is not None else 0 if record else KEPT_VERSIONS
         self.sockets = {
             name: SocketVenue(
-                name, seed=self.market.seed, rate=updates, faults=frame_faults, clock=self.market.clock, record=record
+                name,
+                seed=self.market.seed,
+                rate=updates,
+                faults=frame_faults,
+                clock=self.market.clock,
+                record=record,
+                versions=kept,
             )
             for name in names
             if name in SOCKETS

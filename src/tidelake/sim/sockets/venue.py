@@ -42,7 +42,8 @@ class SocketVenue:
         rate: Steps per second of each product.
         faults: What goes wrong on the way to each client.
         clock: The venue's clock, ns since 1970 UTC.
-        record: Whether clients keep what they were sent, and books all their versions: the truth that tests ask for.
+        record: Whether clients keep what they were sent: the truth that tests ask for.
+        versions: How many versions each book keeps, the latest ones; 0: all.
 
     Attributes:
         wires: By canonical symbol.
@@ -58,6 +59,7 @@ class SocketVenue:
         faults: FramePlan | None = None,
         clock: Callable[[], int] = time.time_ns,
         record: bool = False,
+        versions: int = KEPT_VERSIONS,
     ) -> None:
         self.dialect = dialect(source)
         self.plan = faults or FramePlan(seed=seed)
@@ -67,7 +69,7 @@ class SocketVenue:
         self.clients: list[Client] = []
         self.wires: dict[str, Wire] = {}
         for product in self.dialect.products:
-            book = TrueBook(product, seed, clock(), STEP_NS, kept=0 if record else KEPT_VERSIONS)
+            book = TrueBook(product, seed, clock(), STEP_NS, kept=versions)
             self.wires[product.symbol] = self.dialect.wire(book, seed, DEPTH if source == "kraken" else 0)
         self._old: dict[str, bytes] = {}
         self._open: dict[int, tuple[Client, asyncio.Event]] = {}
@@ -83,7 +85,8 @@ class SocketVenue:
     def routes(self, prefix: str = "") -> list[Route | WebSocketRoute]:
         """Starlette routes: pages of books, and sockets at every path."""
         pages = [Route(prefix + self.dialect.page_path, self._page)] if self.dialect.page_path else []
-        return [*pages, WebSocketRoute(prefix + "/{path:path}", self._serve)]
+        root = [WebSocketRoute(prefix, self._serve)] if prefix else []  # an address may have no path of its own
+        return [*pages, *root, WebSocketRoute(prefix + "/{path:path}", self._serve)]
 
     async def _page(self, request: Request) -> Response:
         name = self.dialect.page_symbol(request.query_params)
@@ -103,7 +106,7 @@ class SocketVenue:
 
     async def _serve(self, socket: WebSocket) -> None:
         await socket.accept()
-        path = "/" + socket.path_params["path"]
+        path = "/" + socket.path_params.get("path", "")
         client, ready = Client(len(self.clients) + 1, path, self.plan, self.record), asyncio.Event()
         self.clients.append(client)
         self._open[client.number] = client, ready
