@@ -12,8 +12,10 @@ import time
 
 import pytest
 
+from tests.jobs.test_capture_simulated import books_are_true, by_connection, newest_heard, sent_by
 from tests.transport.socket_server import SocketServer
-from tidelake.jobs.capture import capture_async
+from tidelake.books.verify import verify_books
+from tidelake.jobs.capture import capture, capture_async
 from tidelake.jobs.session import Settings
 from tidelake.raw.codec import KEY_VARIABLE, key_from_environment
 from tidelake.raw.coverage import coverage
@@ -21,8 +23,10 @@ from tidelake.raw.ledger import Ledger
 from tidelake.raw.segments import iter_frames
 from tidelake.raw.store import Store
 from tidelake.raw.verify import verify
+from tidelake.sim.server import SimServer
 
 SOURCE, SYMBOL = "binance-spot", "BTC-USDT"
+BOOKS = "binance-usdm"
 
 
 class Venue:
@@ -124,3 +128,72 @@ def test_fifty_killed_captures_leave_prefixes_and_the_next_goes_on(tmp_path):
     kept = check(tmp_path / "lake", sent)
     assert len(sent) == 51
     assert sum(map(len, kept.values())) > 5_000
+
+
+def killed_books(lake, url, symbol):
+    command = [sys.executable, "-m", "tidelake", "--lake", str(lake), "-q", "capture", BOOKS, symbol]
+    command += ["--url", url, "--ntp", "", "--rotate", "1s", "--audit-every", "1s"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ.copy())
+
+
+def kill_books_and_go_on(lake, times, seed):
+    """Kill captures of a venue's books one after the other, then end one in good order; the venue and its report."""
+    draw = random.Random(seed)
+    with SimServer(BOOKS, updates=60, record=True) as server:
+        venue = server.sockets[BOOKS]
+        symbol = venue.dialect.products[0].symbol
+        for done in range(times):
+            child = killed_books(lake, server.url, symbol)
+            while len(venue.clients) <= done or len(venue.clients[done].sent) < 3:  # until it is subscribed
+                time.sleep(0.02)
+                assert child.poll() is None, child.stderr.read().decode()
+            time.sleep(draw.uniform(0.0, 1.5))
+            child.send_signal(signal.SIGKILL)
+            child.communicate()
+            assert child.returncode == -signal.SIGKILL
+        store = Store.open(lake)
+        report = capture(store, {BOOKS: [symbol]}, seconds=1.5, settings=Settings(url=server.url))
+    assert len(venue.clients) == times + 1
+    return venue, report
+
+
+def check_books(lake, venue, report):
+    """Each lane holds the beginning of what its client was sent; the books go on, proven, and are the true ones."""
+    store = Store.open(lake)
+    assert list(store.spool().iterdir()) == []
+    assert verify(store).problems == []
+    ledger = Ledger(store)
+    kept = 0
+    for lane in (lane for lane in ledger.lanes() if lane.startswith("capture.")):
+        lines = [frame for entry in ledger.entries(lane) for frame in iter_frames(store, entry.segment)]
+        assert [line.n for line in lines] == list(range(len(lines)))
+        (heard,) = by_connection(lines)
+        client = sent_by(venue, heard)
+        kept += len(heard)
+        books_are_true(BOOKS, lines, newest_heard(client, heard), venue)
+    (book,) = [row for row in report.rows if row.channel == "book"]
+    assert (book.book, book.state) == ("VALID", "captured")
+    (found,) = [each for each in verify_books(store) if each.frames and each.symbol == book.symbol]
+    intervals = [each.state for each in found.intervals]
+    assert intervals[-1] == "VALID"
+    assert found.intervals[-1].last_ns > max(each.last_ns for each in found.intervals[:-1])
+    return kept
+
+
+@pytest.mark.slow
+def test_killed_captures_of_books_leave_prefixes_and_proven_books(tmp_path):
+    venue, report = kill_books_and_go_on(tmp_path / "lake", 2, seed=3)
+    assert check_books(tmp_path / "lake", venue, report) > 100
+
+
+@pytest.mark.soak
+def test_fifty_killed_captures_of_books_leave_prefixes_and_proven_books(tmp_path):
+    venue, report = kill_books_and_go_on(tmp_path / "lake", 50, seed=4)
+    assert check_books(tmp_path / "lake", venue, report) > 2_000
+
+
+@pytest.mark.slow
+def test_a_killed_capture_onto_an_object_store_leaves_prefixes_and_proven_books(s3_lake_url, tmp_path, monkeypatch):
+    monkeypatch.setenv("TIDELAKE_SPOOL", str(tmp_path / "spool"))
+    venue, report = kill_books_and_go_on(s3_lake_url, 1, seed=5)
+    assert check_books(s3_lake_url, venue, report) > 50
