@@ -149,6 +149,7 @@ class Kept:
     reason: str = "no snapshot yet"
     last: int | None = None
     last_event: int | None = None
+    taken_event: int = 0
     joining: int | None = None
     proves: bool = False
     standing: set[str] = field(default_factory=set)
@@ -212,7 +213,18 @@ class Kept:
     def stale(self, said):
         if said.event_ns and self.last_event is not None and said.event_ns > self.last_event:
             return False
-        return said.last_id == self.last if self.rule.resets else said.last_id <= self.last
+        if self.rule.resets:
+            return said.last_id == self.last or (said.last_id < self.last and self.before_taken(said))
+        return said.last_id <= self.last
+
+    def before_taken(self, said):
+        return bool(said.event_ns and self.taken_event and said.event_ns < self.taken_event)
+
+    def is_old_snapshot(self, said):
+        if not self.live or not self.rule.link or said.last_id is None or self.last is None:
+            return False
+        starts_anew = self.rule.resets == "one" and said.last_id == 1
+        return not starts_anew and said.last_id < self.last and self.before_taken(said)
 
     def has_ids(self, said):
         needed = {"counts": (said.first_id, said.last_id), "names": (said.prev_id, said.last_id)}
@@ -220,6 +232,7 @@ class Kept:
         return None not in ids
 
     def note_event(self, event_ns):
+        self.taken_event = event_ns
         if event_ns:
             if self.last_event is not None and event_ns < self.last_event:
                 self.counts["late_events"] += 1
@@ -379,6 +392,7 @@ class Kept:
         self.counts["audits_compared"] += 1
         if book.within(*bounds) == self.book.within(*bounds):
             self.counts["audits_equal"] += 1
+            self.quote_bad = False
             return {"audit"}
         self.fall("differs from an audit page")
         return set()
@@ -413,6 +427,9 @@ class SlowEngine:
         kept.counts["frames"] += 1
         kept.counts["updates"] += said.kind == "update"
         if old:
+            kept.counts["out_of_order"] += 1
+            return kept.verdict(set(), False)
+        if said.kind == "snapshot" and kept.is_old_snapshot(said):
             kept.counts["out_of_order"] += 1
             return kept.verdict(set(), False)
         if said.kind == "snapshot" or (kept.rule.resets == "one" and said.kind == "update" and said.last_id == 1):
@@ -472,6 +489,7 @@ class SlowEngine:
                     kept.fall("connection lost")
                 kept.kept = []
                 kept.last = kept.last_event = None
+                kept.taken_event = 0
         return NOTHING
 
     def check_connection(self, said):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 import tidelake
 from tests.recorded.independent_reader import CRYPTOFEED, HFTBACKTEST
+from tests.tables.lakes import Lane, Received, seal_lane
 from tidelake.books.coverage import cover_books
 from tidelake.books.proofs import proofs, prove_books
 from tidelake.books.report import BookReport
@@ -105,3 +107,23 @@ def test_the_recorder_of_2024_ran_more_than_a_second_behind(reports):
         assert book.clock_least_ms is not None
         assert book.clock_least_ms < -1_000
         assert book.before_event == book.updates
+
+
+def test_the_recorded_book_of_bybit_v5_is_valid_by_its_numbers(tmp_path):
+    (path,) = (CRYPTOFEED.parent / "bybit-v5").glob("*.zip")
+    with zipfile.ZipFile(path) as archive:
+        frames = archive.read(archive.namelist()[0]).splitlines()
+    clocks = [json.loads(frame)["ts"] * 1_000_000 for frame in frames]
+    where = "wss://stream.bybit.com/v5/public/linear"
+    received = tuple(Received(ns, frame, "frame", where) for ns, frame in zip(clocks, frames, strict=True))
+    for name, kept in (("whole", received), ("holed", received[:20] + received[21:])):
+        store = Store.open(tmp_path / name)
+        seal_lane(store, Lane("capture.bybit.a", "bybit", kept, 16))
+        (book,) = tidelake.open(tmp_path / name).verify_books()
+        assert (book.symbol, book.channel, book.updates) == ("XRP-USDT-PERP", "orderbook.500", len(kept) - 1)
+        if name == "whole":
+            assert (book.state, book.breaks, book.crossed, book.out_of_order) == ("VALID", 0, 0, 0)
+            assert [(each.state, each.rules) for each in book.intervals] == [("VALID", "snapshot+sequence")]
+        else:
+            assert (book.state, book.breaks) == ("INVALID", 1)
+            assert book.intervals[1].first_ns == clocks[21]

@@ -82,7 +82,7 @@ class Level(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A book that needs a snapshot: by a REST page or by subscribing again, as its venue says."""
+    """A book that needs a snapshot: by a REST page or by subscribing again, as its venue says; `reason` of `state`."""
 
     stream: BookStream
     by: Literal["page", "subscription"]
@@ -169,14 +169,15 @@ class BookEngine:
 
     @property
     def wanted(self) -> list[Wanted]:
-        """The books that are to be synchronised again."""
+        """The books that are to be synchronised again, or laid beside a page where a quote differs from them."""
         found = []
         for stream, slot in self._born():
             word = self._books.words[slot]
-            if word[memory.PHASE] != memory.LIVE or word[memory.LOST]:
-                by: Literal["page", "subscription"] = (
-                    "subscription" if self._rules[word[memory.RULE]].join == Join.NEVER else "page"
-                )
+            by: Literal["page", "subscription"] = (
+                "subscription" if self._rules[word[memory.RULE]].join == Join.NEVER else "page"
+            )
+            doubtful = word[memory.QUOTE_BAD] and by == "page"
+            if word[memory.PHASE] != memory.LIVE or word[memory.LOST] or doubtful:
                 found.append(Wanted(stream, by, self.state(stream)[1]))
         return found
 

@@ -2,7 +2,7 @@
 
 import logging
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,21 +133,12 @@ def _from_slow(found: Sequence[Message], streams: Streams) -> _Messages:
     )
 
 
-def _holding(lines: SegmentLines, token: bytes) -> Iterator[int]:
-    """The lines that hold the token, for tokens that are rare."""
-    at = lines.plain.find(token)
-    while at >= 0:
-        line = int(np.searchsorted(lines.offsets, at, side="right")) - 1
-        yield line
-        at = lines.plain.find(token, int(lines.offsets[line + 1]))
-
-
 def _contexts(feed: BookFeed, lines: SegmentLines, context: Context) -> list[tuple[int, Context]]:
     """The context from the start on, and from each line after one that changed it."""
     contexts = [(0, dict(context))]
     if feed.note is None:
         return contexts
-    for line in _holding(lines, feed.note_token):
+    for line in lines.holding((feed.note_token,)).tolist():
         frame = decode_line(lines.lines[line].as_py())
         now = dict(contexts[-1][1])
         try:

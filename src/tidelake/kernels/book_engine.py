@@ -50,7 +50,7 @@ from tidelake.kernels.book_codes import (
     VALUE_TOO_LARGE,
     ZERO_IS_ABSENT,
 )
-from tidelake.kernels.book_links import carries_ids, follows, is_stale, joins
+from tidelake.kernels.book_links import carries_ids, follows, is_old_snapshot, is_stale, joins
 from tidelake.kernels.book_memory import (
     C_AUDITS_COMPARED,
     C_AUDITS_EQUAL,
@@ -83,6 +83,8 @@ from tidelake.kernels.book_memory import (
     KNOWN_BID,
     LAST_EVENT,
     LAST_ID,
+    LAST_SUM,
+    LAST_SUM_KIND,
     LEVELS,
     LEVELS_BEGIN,
     LIVE,
@@ -112,6 +114,7 @@ from tidelake.kernels.book_memory import (
     RULE,
     STANDING,
     T_ID,
+    TAKEN_EVENT,
     TOPS,
     TRIED,
     UNBORN,
@@ -131,6 +134,7 @@ from tidelake.kernels.book_sides import (
     FIRST,
     KEY,
     MOST,
+    NEAREST,
     SCALE,
     SIZE,
     SIZE_EXPONENT,
@@ -146,7 +150,7 @@ from tidelake.kernels.book_sides import (
     scaled,
     set_level,
 )
-from tidelake.kernels.checksums import kraken_checksum, okx_checksum
+from tidelake.kernels.checksums import KRAKEN_LEVELS, OKX_LEVELS, kraken_checksum, okx_checksum
 
 SCRATCH = 0
 DONE, SIDES_FULL, UPDATES_FULL, LEVELS_FULL = range(4)
@@ -334,6 +338,7 @@ def _lose_connection(books, rules):
             forget_updates(books, slot)
             word[LAST_ID] = NONE
             word[LAST_EVENT] = NONE
+            word[TAKEN_EVENT] = NONE
 
 
 @inner
@@ -397,6 +402,16 @@ def _take_book_message(books, rules, streams, messages, judged, i, slot, old):
         books.words[slot, C_OUT_OF_ORDER] += 1
         _judge(books, slot, judged, i, 0, False)
         return
+    if (
+        kind == SNAPSHOT
+        and word[PHASE] == LIVE
+        and is_old_snapshot(
+            rule, messages.row[i, M_LAST_ID], messages.row[i, M_EVENT], word[LAST_ID], word[TAKEN_EVENT]
+        )
+    ):
+        books.words[slot, C_OUT_OF_ORDER] += 1
+        _judge(books, slot, judged, i, 0, False)
+        return
     if kind == SNAPSHOT or (rule[RESET] == RESET_ONE and kind == UPDATE and messages.row[i, M_LAST_ID] == 1):
         proven, applied = _take_snapshot(books, rule, streams, messages, i, slot)
     else:
@@ -407,6 +422,7 @@ def _take_book_message(books, rules, streams, messages, judged, i, slot, old):
 @inner
 def _note_event(books, slot, event_ns):
     word = books.words[slot]
+    word[TAKEN_EVENT] = event_ns if event_ns != 0 else NONE
     if event_ns != 0:
         if event_ns < word[LAST_EVENT]:
             books.words[slot, C_LATE_EVENTS] += 1
@@ -482,10 +498,22 @@ def _check_book(books, rule, streams, messages, i, slot):
 
 @inner
 def _checksum(books, rule, streams, stream, slot):
-    if rule[SUM] == SUM_KRAKEN:
-        price_places, size_places = streams[stream, S_PRICE_PLACES], streams[stream, S_SIZE_PLACES]
-        return kraken_checksum(books.levels, books.sides, slot, price_places, size_places, books.text)
-    return okx_checksum(books.levels, books.sides, slot, books.text)
+    """The checksum of the book; the last one where none of the levels that it is taken of changed since."""
+    word = books.words[slot]
+    of_kraken = rule[SUM] == SUM_KRAKEN
+    price_places, size_places = streams[stream, S_PRICE_PLACES], streams[stream, S_SIZE_PLACES]
+    kind = (price_places + 1) << 16 | (size_places + 1) << 8 | rule[SUM]
+    nearest = min(books.sides[2 * slot, NEAREST], books.sides[2 * slot + 1, NEAREST])
+    if word[LAST_SUM_KIND] == kind and nearest > (KRAKEN_LEVELS if of_kraken else OKX_LEVELS):
+        return word[LAST_SUM]
+    if of_kraken:
+        word[LAST_SUM] = kraken_checksum(books.levels, books.sides, slot, price_places, size_places, books.text)
+    else:
+        word[LAST_SUM] = okx_checksum(books.levels, books.sides, slot, books.text)
+    word[LAST_SUM_KIND] = kind
+    books.sides[2 * slot, NEAREST] = MOST
+    books.sides[2 * slot + 1, NEAREST] = MOST
+    return word[LAST_SUM]
 
 
 @inner
@@ -501,7 +529,8 @@ def _take_update(books, rule, streams, messages, i, slot):
             return _break(books, messages, rule, i, slot)
     elif linked and word[LAST_ID] != NONE:
         if not follows(rule, first_id, last_id, prev_id, word[LAST_ID]):
-            if is_stale(rule, last_id, messages.row[i, M_EVENT], word[LAST_ID], word[LAST_EVENT]):
+            event_ns = messages.row[i, M_EVENT]
+            if is_stale(rule, last_id, event_ns, word[LAST_ID], word[LAST_EVENT], word[TAKEN_EVENT]):
                 books.words[slot, C_OUT_OF_ORDER] += 1
                 return 0, False
             return _break(books, messages, rule, i, slot)
@@ -653,7 +682,9 @@ def _take_page(books, rules, streams, messages, judged, i):
                     applied = _try_page(books, rule, slot) or applied
                 else:
                     proven = _audit(books, rule, slot)
-            if _rank(book_state(books.words, slot)[0]) > worst:
+            if (
+                _rank(book_state(books.words, slot)[0]) >= worst
+            ):  # of equals the one met first, which is last in the chain
                 worst = _rank(book_state(books.words, slot)[0])
                 _judge(books, slot, judged, i, proven, applied)
         slot = word[NEXT]
@@ -689,6 +720,7 @@ def _audit(books, rule, slot):
     books.words[slot, C_AUDITS_COMPARED] += 1
     if whole and _same_book(books, slot, group[PAGE_SLOT]):
         books.words[slot, C_AUDITS_EQUAL] += 1
+        word[QUOTE_BAD] = 0  # it was the quote that was wrong
         return BY_AUDIT
     _fall(books, slot, AUDIT_DIFFERS)
     return 0
@@ -810,7 +842,9 @@ def _take_quote(books, streams, messages, judged, i):
             proven = 0
             if word[QUOTE_ROW] >= 0 and messages.row[i, M_LAST_ID] != NONE:
                 proven = _meet_quote(books, slot, messages, i)
-            if _rank(book_state(books.words, slot)[0]) > worst:
+            if (
+                _rank(book_state(books.words, slot)[0]) >= worst
+            ):  # of equals the one met first, which is last in the chain
                 worst = _rank(book_state(books.words, slot)[0])
                 _judge(books, slot, judged, i, proven, False)
         slot = word[NEXT]

@@ -11,10 +11,12 @@ from tidelake.kernels.book_codes import (
     LINK,
     LINK_COUNTS,
     LINK_NAMES,
+    LINK_NONE,
     LINK_STEPS,
     NONE,
     RESET,
     RESET_NEVER,
+    RESET_ONE,
 )
 from tidelake.kernels.book_sides import inner
 
@@ -53,12 +55,31 @@ def joins(rule, first_id, last_id, prev_id, page):
 
 
 @inner
-def is_stale(rule, last_id, event_ns, seen, seen_event_ns):
+def is_stale(rule, last_id, event_ns, seen, seen_event_ns, taken_event_ns):
     """Whether a message that does not follow is only an old one, come again or late, which changes nothing.
 
-    Where numbers may start anew a low id may also be what follows a lost reset: there only the same id again is old.
-    A message with a later time than what was seen is never old, whatever its id.
+    A message with a later time than what was seen is never old, whatever its id. Where numbers may start anew a low id
+    may also be what follows a lost reset: there only the same id again is old, or one from before the message that
+    was taken last. (Where the venue's clock goes back in the reset, that is found out when it has caught up.)
     """
     if event_ns != 0 and seen_event_ns != NONE and event_ns > seen_event_ns:
         return False
-    return last_id == seen if rule[RESET] != RESET_NEVER else last_id <= seen
+    if rule[RESET] == RESET_NEVER or last_id == seen:
+        return last_id <= seen
+    return last_id < seen and _is_before(event_ns, taken_event_ns)
+
+
+@inner
+def is_old_snapshot(rule, last_id, event_ns, seen, taken_event_ns):
+    """Whether a snapshot is older, by its number and by its time, than what a standing book has taken since.
+
+    A venue that starts anew sends a later time, or 1 where that is its sign.
+    """
+    if rule[LINK] == LINK_NONE or last_id == NONE or seen == NONE or (rule[RESET] == RESET_ONE and last_id == 1):
+        return False
+    return last_id < seen and _is_before(event_ns, taken_event_ns)
+
+
+@inner
+def _is_before(event_ns, taken_event_ns):
+    return event_ns != 0 and taken_event_ns != NONE and event_ns < taken_event_ns

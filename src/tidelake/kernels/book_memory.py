@@ -30,7 +30,8 @@ MOST_UPDATES = 4_096
 MOST_LEVELS = 32_768
 RING = 512  # tops, and quotes that wait, per book
 
-# Words of a slot. Times and ids NONE where unknown; a page or book knows its prices down to its KNOWN levels.
+# Words of a slot. LAST_EVENT is the latest time of all messages, TAKEN_EVENT that of the last one that was no old one.
+# Times and ids NONE where unknown; a page or book knows its prices down to its KNOWN levels.
 (
     PHASE,
     REASON,
@@ -60,8 +61,11 @@ RING = 512  # tops, and quotes that wait, per book
     LEVELS_BEGIN,
     LEVELS_CAPACITY,
     LEVELS,
-) = range(28)
-FIRST_COUNTER = 28
+    LAST_SUM,
+    LAST_SUM_KIND,
+    TAKEN_EVENT,
+) = range(31)
+FIRST_COUNTER = 31
 UNBORN, WAITING, LIVE = range(3)
 
 # Words of a group: the books and the last page of one symbol.
@@ -160,7 +164,7 @@ def fresh_words() -> np.ndarray:
     """The words of a slot that has seen nothing."""
     words = np.zeros(SLOT_WORDS, np.int64)
     words[REASON] = NO_SNAPSHOT
-    words[[LAST_ID, LAST_EVENT, JOINING]] = NONE
+    words[[LAST_ID, LAST_EVENT, TAKEN_EVENT, JOINING]] = NONE
     words[[NEXT, QUOTE_ROW]] = -1
     words[[KNOWN_BID, KNOWN_ASK]] = NONE
     return words

@@ -17,14 +17,14 @@ ROOM = 4  # a side is grown before it is fuller than its capacity by one part in
 
 
 # Columns of a level, and of a side: where its places begin, how many there are, where its levels start, how many they
-# are, and its scale.
+# are, its scale, and how near to the best a level changed since the last checksum (1: the best, 0: all are others).
 KEY, SIZE, PRICE_EXPONENT, SIZE_EXPONENT = range(4)
 LEVEL_WORDS = 4
 # Columns of a level as it was sent.
 SENT_SIDE, SENT_PRICE, SENT_PRICE_EXPONENT, SENT_SIZE, SENT_SIZE_EXPONENT = range(5)
 SENT_WORDS = 5
-BEGIN, CAPACITY, FIRST, COUNT, SCALE = range(5)
-SIDE_WORDS = 5
+BEGIN, CAPACITY, FIRST, COUNT, SCALE, NEAREST = range(6)
+SIDE_WORDS = 6
 
 # Inner functions are called by kernels alone: without a wrapper for Python they compile several times faster.
 inner = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
@@ -75,6 +75,7 @@ def clear_slot(sides, slot):
     for side in range(2 * slot, 2 * slot + 2):
         sides[side, FIRST] = sides[side, BEGIN]
         sides[side, COUNT] = 0
+        sides[side, NEAREST] = 0
     sides[2 * slot, SCALE] = UNSET
 
 
@@ -91,6 +92,7 @@ def copy_slot(levels, sides, source, target):
             levels[to + i, SIZE_EXPONENT] = levels[start + i, SIZE_EXPONENT]
         sides[dst, FIRST] = to
         sides[dst, COUNT] = sides[src, COUNT]
+        sides[dst, NEAREST] = 0
     sides[2 * target, SCALE] = sides[2 * source, SCALE]
 
 
@@ -144,6 +146,7 @@ def set_level(levels, sides, slot, sent, j):
             for i in range(at, end - 1):
                 _move(levels, i + 1, i)
             sides[side, COUNT] -= 1
+            sides[side, NEAREST] = min(sides[side, NEAREST], end - at)
             return True
     elif size == 0:
         return True
@@ -159,6 +162,8 @@ def set_level(levels, sides, slot, sent, j):
             _move(levels, i - 1, i)
         sides[side, COUNT] += 1
         levels[at, KEY] = wanted
+        end += 1
+    sides[side, NEAREST] = min(sides[side, NEAREST], end - at)
     levels[at, PRICE_EXPONENT] = exponent
     levels[at, SIZE] = size
     levels[at, SIZE_EXPONENT] = sent[j, SENT_SIZE_EXPONENT]

@@ -38,6 +38,7 @@ def _tables():
 
 
 TABLES = _tables()
+PAIRS = np.array([[ZERO + i // 10, ZERO + i % 10] for i in range(100)], dtype=np.uint8)
 
 
 @inner
@@ -71,7 +72,7 @@ def crc32(text, count):
 @inner
 def count_digits(value):
     """Digits of a whole number >= 0; 1 for 0."""
-    count = 1
+    count = 9 if value >= POWERS[8] else 1
     while count < 19 and value >= POWERS[count]:
         count += 1
     return count
@@ -82,10 +83,15 @@ def print_digits(text, at, value):
     """Writes a whole number >= 0 without leading zeros; the place behind it."""
     count = count_digits(value)
     rest = np.uint64(value)
-    for i in range(at + count - 1, at - 1, -1):
-        quotient = rest // np.uint64(10)
-        text[i] = ZERO + np.uint8(rest - quotient * np.uint64(10))
+    i = at + count - 1
+    while i > at:
+        quotient = rest // np.uint64(100)
+        pair = rest - quotient * np.uint64(100)
+        text[i - 1], text[i] = PAIRS[pair, 0], PAIRS[pair, 1]
         rest = quotient
+        i -= 2
+    if i == at:
+        text[at] = ZERO + np.uint8(rest)
     return at + count
 
 

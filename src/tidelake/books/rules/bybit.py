@@ -2,7 +2,9 @@
 
 Source:  https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook
 Quirks:  `u` counts the updates of one book by one, in the recording on 49 of 49 steps; `seq` orders but leaves out.
-         A snapshot overwrites whenever it comes, and so does a message with u = 1, after a restart of the service.
+         A snapshot overwrites whenever it comes, and so does a message with u = 1, after a restart of the service;
+         the venue says that a snapshot is always the latest. One with a lower u and an earlier ts than what was taken
+         since is a frame that came late; so is such an update.
          The legacy format numbers over all symbols (`cross_seq`) and so proves nothing of one.
 Samples: captures/bybit-v5, captures/cryptofeed/BYBIT.ws.*
 """
@@ -11,7 +13,7 @@ from tidelake.books.rules.spec import BookRule, Link, Reset
 
 RULES = {
     "bybit": (
-        BookRule("bybit/1", link=Link.STEPS, reset=Reset.ONE, channels=("orderbook.",)),
+        BookRule("bybit/2", link=Link.STEPS, reset=Reset.ONE, channels=("orderbook.",)),
         BookRule("bybit-legacy/1", channels=("orderBook",)),
     )
 }

@@ -46,7 +46,7 @@ class BookRule:
     """What proves a book of one source, for some of its channels and some time.
 
     Attributes:
-        version: Its name, such as "okx/2".
+        version: Its name, such as "okx/4".
         link, join, reset, checksum: As above.
         zero_is_absent: A checksum of 0 means that there is none.
         connection: Every message of the connection is numbered, and a jump loses something of an unknown book.
