@@ -1,0 +1,118 @@
+"""Candles, funding, open interest and liquidations of each venue that streams them, from its socket to the bus."""
+
+import asyncio
+import json
+
+import pyarrow as pa
+import pytest
+
+from tests.jobs.test_capture import QUICK, kept, lanes
+from tests.transport.socket_server import SocketServer
+from tests.venues.frames import EXAMPLES, RECV_NS
+from tests.venues.test_frames import MAPPINGS, rows_of
+from tidelake.jobs.capture import CaptureSettings, capture_async
+from tidelake.jobs.capture_plan import plan_links
+from tidelake.jobs.session import Settings
+from tidelake.raw.store import Store
+from tidelake.venues.registry import venue, venues
+
+CHANNELS = ("candles", "funding", "open_interest", "liquidations")
+IDS = {
+    "candles": "event_time",
+    "funding": "funding_id",
+    "open_interest": "interest_id",
+    "liquidations": "liquidation_id",
+}
+
+
+def offered(source):
+    """The channels of the four that the venue streams."""
+    found = {channel for sockets in venue(source).sockets for channel in sockets.channels}
+    return [channel for channel in CHANNELS if channel in found]
+
+
+SOURCES = [source for source in venues() if offered(source)]
+
+
+def examples(source, channel):
+    return [e for e in EXAMPLES if e.source == source and MAPPINGS[source, e.mapping].spec.table == channel and e.rows]
+
+
+def captured(store, source, symbols, channels, script, seconds=0.8):
+    published = {}
+
+    def publish(table, rows):
+        published.setdefault(table, []).append(rows)
+
+    async def work():
+        async with SocketServer(script) as server:
+            given = Settings(url=f"http://localhost:{server.port}", patience=QUICK, clock=lambda: RECV_NS)
+            capturing = CaptureSettings(publish=publish)
+            words = {"channels": channels, "seconds": seconds, "settings": given, "capturing": capturing}
+            return await capture_async(store, {source: symbols}, **words)
+
+    report = asyncio.run(asyncio.wait_for(work(), 30))
+    return report, {table: pa.concat_tables(parts) for table, parts in published.items()}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_channel_of_a_venue_comes_from_its_socket_to_the_bus(source, tmp_path):
+    channels = offered(source)
+    told = {channel: examples(source, channel) for channel in channels}
+    assert all(told.values()), "a channel without an example"
+    wanted = {c: [row for e in told[c] for row in rows_of(e, c)] for c in channels}
+    symbols = sorted({row["symbol"] for rows in wanted.values() for row in rows})
+
+    async def script(peer):
+        await peer.read()
+        for example in (example for found in told.values() for example in found):
+            if example.request in ("", f"wss://stream.bybit.com{peer.path}"):
+                await peer.send(example.payload.encode())
+        while await peer.read() is not None:
+            pass
+
+    store = Store.open(tmp_path / "lake")
+    report, rows = captured(store, source, symbols, channels, script)
+    said = b"\n".join(frame.payload for lane in lanes(store) for frame in kept(store, lane) if frame.kind == "sent")
+    links, _ = plan_links(venue(source), symbols, channels)
+    for link in links:
+        for stream in link.streams:
+            asked = json.loads(link.sockets.subscribe([stream.name], 1))
+            assert all(word.encode() in said for word in words_in(asked)), stream
+    for channel in channels:
+        ids = {(row["symbol"], str(row[IDS[channel]])) for row in wanted[channel]}
+        found = rows[channel].set_column(0, "id", rows[channel][IDS[channel]].cast(key_type(channel)).cast(pa.string()))
+        assert set(zip(found["symbol"].to_pylist(), found["id"].to_pylist(), strict=True)) == ids, channel
+        assert sum(row.rows for row in report.rows if row.channel == channel) >= len(wanted[channel])
+    assert {row.state for row in report.rows if row.rows} == {"captured"}
+
+
+def words_in(message):
+    """All texts in a message."""
+    if isinstance(message, str):
+        return [message]
+    inside = message.values() if isinstance(message, dict) else message if isinstance(message, list) else ()
+    return [word for each in inside for word in words_in(each)]
+
+
+def key_type(channel):
+    return pa.int64() if channel == "candles" else pa.string()
+
+
+def test_a_test_request_of_deribit_is_answered_and_kept(tmp_path):
+    heard = []
+
+    async def script(peer):
+        heard.append(json.loads(await peer.read()))
+        request = {"jsonrpc": "2.0", "method": "heartbeat", "params": {"type": "test_request"}}
+        await peer.send(json.dumps(request).encode())
+        while (message := await peer.read()) is not None:
+            heard.append(json.loads(message))
+
+    store = Store.open(tmp_path / "lake")
+    captured(store, "deribit", ["BTC-USD-PERP"], ["trades"], script)
+    methods = [message["method"] for message in heard]
+    assert methods[0] == "public/set_heartbeat"
+    assert "public/test" in methods
+    kinds = [(f.kind, json.loads(f.payload or b"{}").get("method")) for f in kept(store)]
+    assert kinds.index(("frame", "heartbeat")) < kinds.index(("sent", "public/test"))
