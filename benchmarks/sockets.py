@@ -18,6 +18,7 @@ from benchmarks.flood import flooding
 from benchmarks.report import Figure, judge
 from tidelake.jobs.capture import CaptureSettings, capture_async
 from tidelake.jobs.session import Settings
+from tidelake.raw.codec import key_from_environment
 from tidelake.raw.ledger import Ledger
 from tidelake.raw.segments import read_lines
 from tidelake.raw.store import Store
@@ -101,7 +102,9 @@ async def _capture(url: str, store: Store, count: int, pace: int) -> tuple[float
 def _kept(store: Store) -> int:
     ledger = Ledger(store)
     entries = (entry for lane in ledger.lanes() for entry in ledger.entries(lane))
-    return sum(read_lines(store, entry.segment).count(b'"payload":{"stream":') for entry in entries)
+    return sum(
+        read_lines(store, entry.segment, key_from_environment()).count(b'"payload":{"stream":') for entry in entries
+    )
 
 
 def run(work: Path, *, quick: bool) -> list[Figure]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from tests.transport.socket_server import SocketServer
-from tidelake.errors import ConfigError, NotInLake, StoreError
+from tidelake.errors import ConfigError, FormatDrift, NotInLake, StoreError
 from tidelake.jobs import capture as job
 from tidelake.jobs.capture import CaptureSettings, capture, capture_async
 from tidelake.jobs.capture_flow import Unverified
@@ -130,6 +130,22 @@ def test_a_capture_is_encrypted_where_the_environment_holds_a_key(store, monkeyp
     (entry,) = Ledger(store).entries(lanes(store)[0])
     assert entry.segment.key.endswith(".enc")
     assert trade_ids(kept(store, key=key)) == list(range(20))
+
+
+def test_a_part_that_was_changed_on_the_disk_stays_and_the_capture_goes_on(store, monkeypatch):
+    real, refused = PartFile.read, []
+
+    def read(self):
+        if len(refused) < 2:
+            refused.append(self.path)
+            raise FormatDrift(f"part file {self.path} was changed on the disk")
+        return real(self)
+
+    monkeypatch.setattr(PartFile, "read", read)
+    one_capture(store, stream_of(3_000, pause=0.02), 2.5, capturing=CaptureSettings(rotate_bytes=40_000))
+    assert len(refused) == 2
+    assert trade_ids(kept(store)) == list(range(3_000))
+    assert list(store.spool().iterdir()) == []
 
 
 def test_parts_are_sealed_by_size_while_frames_come_in(store):

@@ -301,7 +301,7 @@ def test_what_is_untouched_opens_in_order_whatever_was_done_to_the_rest(lines, r
 
 def test_part_file_of_a_live_writer_reads_back_what_was_appended(tmp_path):
     rng = random.Random(3)
-    lines = b"".join(b"%d %s\n" % (n, rng.randbytes(30).hex().encode()) for n in range(500))
+    lines = b"".join(b"%d %s\n" % (n, rng.randbytes(30).hex().encode()) for n in range(5_000))  # several blocks
     part = PartFile.create(tmp_path, "lane", "toy", base_n=0, base_seq=-1, meta={}, key=KEY)
     assert part.read() == b""
     part.append(lines)
