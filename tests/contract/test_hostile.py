@@ -111,7 +111,7 @@ def test_discriminator_in_other_bytes_is_read_and_a_doubled_one_is_told(source, 
                 "price": 1, "amount": 10, "direction": "buy"}]}}), "trades.BTC-PERPETUAL.raw"),
     ],
 )  # fmt: skip
-def test_escaped_word_of_a_flattened_frame_is_read(source, payload, word):
+def test_escaped_word_of_a_frame_is_read(source, payload, word):
     said = escaped(payload, word)
     assert said != payload
     plain, other = read(source, (frame(payload),)), read(source, (frame(said),))

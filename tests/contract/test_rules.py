@@ -176,8 +176,11 @@ def test_mapping_names_what_exists(mapping):
     assert set(table.required) <= set(spec.fields) | set(spec.set_) | {"source"}
     assert not spec.flatten or spec.flatten in venues()[mapping.source].flatten
     assert not (spec.flatten and spec.rows)
-    assert spec.kind == "page" or not spec.request
-    assert spec.kind == "frame" or spec.request.startswith("/")
+    assert spec.kind == "frame" or spec.requests
+    assert all(word.startswith("/") for word in (*spec.requests, *spec.not_request))
+    addresses = [sockets.url for sockets in venues()[mapping.source].sockets]
+    asked = spec.requests if spec.kind == "frame" else []
+    assert not asked or any(word in url for word in asked for url in addresses)
     for name, rule in spec.fields.items():
         assert bool(rule.path) + bool(rule.frame) + rule.nth + rule.digest == 1, name
         assert bool(rule.values) == (rule.as_ == "enum"), name
@@ -191,7 +194,7 @@ def test_every_flatten_is_named_by_a_mapping_and_every_listing_is_mapped(venue):
     assert set(venue.flatten) == {spec.flatten for spec in own if spec.flatten}
     assert "trades" in {spec.table for spec in own}
     asked = [request.path for request in venue.instruments]
-    listed = [spec.request for spec in own if spec.table == "instruments"]
+    listed = [word for spec in own if spec.table == "instruments" for word in spec.requests]
     assert all(any(text in path for text in listed) for path in asked)
 
 

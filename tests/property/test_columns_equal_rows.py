@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from msgspec import structs
 
 from tests.tables.payloads import line, payload, styles_for
 from tidelake.tables import decode as decode_module
@@ -127,6 +129,41 @@ def test_rows_in_are_rows_out_and_rejected(mapping: Mapping, seed: int):
     assert {at for at in out if at[0] not in torn} == {at for at in wanted if at[0] not in torn}
     assert {n for n, _ in rejected} >= torn
     assert not {n for n, _ in rows} & torn
+
+
+ASKED = [m for m in MAPPINGS if m.spec.requests or m.spec.not_request]
+
+
+@pytest.mark.parametrize("mapping", ASKED, ids=lambda m: f"{m.source}/{m.spec.name}")
+def test_payloads_of_other_requests_are_left_alone(mapping: Mapping):
+    rng = random.Random(3)
+    good = [payload(mapping, styles_for(mapping, rng), n, rng, 0.0) for n in range(20)]
+    mine = [line(mapping, n, body) for n, body in enumerate(good)]
+    others = [own.replace(b"venue.test", b"venue.test/other?", 1) for own in mine]
+    for word in mapping.spec.requests:
+        others = [other.replace(word.encode(), b"", 1) for other in others]
+    found = assert_same(mapping, b"".join(mine[n] if n % 3 else others[n] for n in range(20)))
+    assert len(found.rows)
+    assert not found.rejected
+    assert {n for n in found.rows["line"].to_pylist() if n % 3 == 0} == set()
+
+
+EXCLUDING = [m for m in MAPPINGS if m.spec.unless]
+
+
+@pytest.mark.parametrize("mapping", EXCLUDING, ids=lambda m: f"{m.source}/{m.spec.name}")
+def test_excluded_payloads_are_left_alone(mapping: Mapping):
+    rng = random.Random(4)
+    without = structs.replace(mapping.spec, unless={})
+    for path, words in mapping.spec.unless.items():
+        for word in words:
+            excluded = replace(mapping, spec=structs.replace(without, where={**without.where, path: [word]}))
+            bodies = [payload(excluded, styles_for(mapping, rng), n, rng, 0.0) for n in range(10)]
+            plain = b"".join(line(mapping, n, body) for n, body in enumerate(bodies))
+            assert len(decoded(excluded, plain).rows)
+            found = assert_same(mapping, plain)
+            assert not len(found.rows)
+            assert not found.rejected
 
 
 def spelled(text: str) -> str:

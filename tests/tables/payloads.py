@@ -12,6 +12,9 @@ SYMBOLS = {
     "coinbase-advanced": ["BTC-USD", "ETH-USD"],
     "kraken": ["BTC/USD", "ETH/EUR"],
     "binance-coinm": ["BTCUSD_PERP", "ETHUSD_PERP"],
+    "bybit": ["BTCUSDT", "ETHUSDC"],  # in every category
+    "deribit": ["BTC-PERPETUAL", "ETH_USDC-PERPETUAL", "BTC-24SEP21-8000-P"],
+    "okx": ["BTC-USDT", "BTC-USD-SWAP", "BTC-USD-220527"],
 }
 JUNK = (
     *("null", "true", "false", "0", "-1", "1", "1.5", "5.0", "1e3", "1E-3", "-0", "-0.0", "0.000000000000000001"),
@@ -61,8 +64,8 @@ def value(rule: FieldRule, source: str, style: str, at: int, rng: random.Random)
         case "integer" | "integer_text":
             return quote.format(1_000 + at)
         case "decimal":
-            return quote.format(rng.choice(["1", "0.5", "58312.10", "0.00001000", "1e0", "12345678.12345678"][:4]))
-        case "symbol":
+            return quote.format(rng.choice(["1", "0.5", "58312.10", "0.00001000", "5.0e-4"]))
+        case "symbol" | "size_unit":
             return f'"{rng.choice(SYMBOLS.get(source, ["BTCUSDT", "ETHUSDT"]))}"'
         case "enum":
             word = rng.choice(sorted(rule.values))
@@ -117,6 +120,9 @@ def payload(mapping: Mapping, styles: dict[str, str], at: int, rng: random.Rando
     top = Tree()
     for path, words in spec.where.items():
         top.put(path, _where_text(rng.choice(words)))
+    for path, words in spec.unless.items():
+        if rng.random() < damage:
+            top.put(path, _where_text(rng.choice([*words, "another"])))
 
     def fill(node: Tree, above: bool, number: int) -> None:
         for name, rule in spec.fields.items():
@@ -134,19 +140,39 @@ def payload(mapping: Mapping, styles: dict[str, str], at: int, rng: random.Rando
         fill(top, True, at)
         return top.text(rng, damage).encode()
     fill(top, True, at)
-    items = []
-    for i in range(rng.choice([0, 1, 1, 2, 3, 7])):
-        row = Tree()
-        fill(row, False, at * 10 + i)
-        items.append(row.text(rng, damage))
+    *outer, inner = spec.rows.removesuffix("[]").split("[].")
+
+    def rows(number: int) -> str:
+        items = []
+        for i in range(rng.choice([0, 1, 1, 2, 3, 7])):
+            row = Tree()
+            fill(row, False, number * 10 + i)
+            for path in (*spec.has, *(path for path in spec.lacks if rng.random() < 0.2)):
+                row.put(path, rng.choice(JUNK) if rng.random() < damage else "1")
+            items.append(row.text(rng, damage))
+            if rng.random() < damage:
+                items.append(rng.choice(["null", "1", '"x"', "[]", "{}"]))
+        return in_list(items)
+
+    def in_list(items: list[str]) -> str:
         if rng.random() < damage:
-            items.append(rng.choice(["null", "1", '"x"', "[]", "{}"]))
-    listed = "[" + ",".join(items) + "]"
-    if rng.random() < damage:
-        listed = rng.choice(["null", "{}", "1", '"x"', "[]", "[null]", "[[]]"])
+            return rng.choice(["null", "{}", "1", '"x"', "[]", "[null]", "[[]]"])
+        return "[" + ",".join(items) + "]"
+
+    def around(lists: list[str], last: str, number: int) -> str:
+        if not lists:
+            return rows(number)
+        items = []
+        for i in range(rng.choice([1, 1, 1, 2, 3])):
+            item = Tree({"type": '"update"'})
+            item.put((*lists[1:], last)[0], around(lists[1:], last, number * 10 + i))
+            items.append(item.text(rng, damage) if rng.random() >= damage else rng.choice(["null", "1", "[]", "{}"]))
+        return in_list(items)
+
+    listed = around(outer, inner, at)
     if spec.rows == "[]":
         return listed.encode()
-    top.put(spec.rows.removesuffix("[]"), listed)
+    top.put((*outer, inner)[0], listed)
     return top.text(rng, damage).encode()
 
 
@@ -157,7 +183,8 @@ def styles_for(mapping: Mapping, rng: random.Random) -> dict[str, str]:
 def line(mapping: Mapping, n: int, body: bytes, *, recv_ns: int | None = None) -> bytes:
     """The segment line of a payload of this mapping."""
     spec = mapping.spec
-    request = f"GET https://venue.test{spec.request}?limit=5" if spec.kind == "page" else "wss://venue.test"
+    asked = spec.requests[n % len(spec.requests)] if spec.requests else ""
+    request = f"GET https://venue.test{asked}?limit=5" if spec.kind == "page" else f"wss://venue.test{asked}"
     symbol = "BTC-USD" if any(rule.frame == "symbol" for rule in spec.fields.values()) else ""
     clock = RECV_NS + n * 1_000_000 if recv_ns is None else recv_ns
     return encode_line(Frame(n, clock, n, spec.kind, body, request, "", symbol, 200 if spec.kind == "page" else 0))

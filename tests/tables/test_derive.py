@@ -346,9 +346,10 @@ def test_frames_with_white_space_around_or_within_their_json_are_read(tmp_path):
 
 def test_a_line_that_two_mappings_refuse_is_filed_once(tmp_path):
     store = Store.open(tmp_path)
-    bodies = [b'["trade.","publicTrade."]', b'{"topic":5,"data":[', b'"trade."', lakes.trade("bybit", 1, START_US, "7")]
+    counted = b'{"arg":{"channel":"trades"},"data":[{"instId":"BTC-USDT","count":"1","count":"2"}]}'
+    bodies = [counted, b'{"arg":{"channel":"trades"},"data":[', counted, lakes.trade("okx", 1, START_US, "7")]
     frames = [(START_US + n, body) for n, body in enumerate(bodies)]
-    lakes.seal_lane(store, lane_of(*frames, name="bybit.capture.0", source="bybit"))
+    lakes.seal_lane(store, lane_of(*frames, name="okx.capture.0", source="okx"))
     report = derive_table(store, TRADES)
     assert (report.rows_added, report.rejected) == (1, 3)
     assert quarantined(store)["line"].to_list() == [0, 1, 2]

@@ -43,6 +43,8 @@ def load(folder, text, name="bad.yaml"):
         GOOD.replace("source: coinbase", "source: atlantis"),
         GOOD.replace("{path: id, as: text}", "{as: text}"),
         GOOD + "      side: {path: side, as: enum}\n",
+        GOOD + "      size_unit: {path: id, as: size_unit}\n",
+        GOOD.replace("as: text", 'as: text, before: "spot:"'),
     ],
 )
 def test_a_bad_file_is_named(tmp_path, text):
@@ -81,4 +83,5 @@ def test_the_version_changes_with_any_word_and_with_nothing_else(tmp_path):
         return next(m.version for m in load(tmp_path, text) if m.spec.name == "match")
 
     assert version(GOOD) == version(GOOD.replace("{path: id, as: text}", "{as: text, path: id}") + "# remark\n")
+    assert version(GOOD) == version(GOOD.replace("as: text", 'as: text, before: ""') + "    lacks: []\n")
     assert version(GOOD) != version(GOOD.replace("path: id", "path: uid"))

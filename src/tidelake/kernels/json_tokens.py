@@ -9,7 +9,8 @@ The wanted fields stand in a tree of keys, flattened into arrays:
                               where its value is no object
 
 Node 0 is the line itself. `rows_node` is the node whose value is a list of rows, -1 where each line is one row; the
-fields below it are then found once per row, all others once per line.
+fields below it are then found once per row, all others once per line. On the way to it there may be other lists, of
+objects of which each holds such a list: `outer` says which nodes lead to those.
 """
 
 from typing import Any
@@ -154,6 +155,7 @@ def find_tokens(
     key_at,
     children,
     slot,
+    outer,
     rows_node,
     line_tokens,
     line_types,
@@ -169,13 +171,14 @@ def find_tokens(
         text: uint8[..], the lines. Each is one JSON object.
         starts, ends: int64[n], each line's first byte and the place after its last.
         key_bytes, key_at, children, slot, rows_node: The wanted fields, see above.
+        outer: bool[m], nodes whose value is a list of objects on the way to the rows.
         line_tokens: int64[fields, n, 2], written: start and end of each value that stands once per line.
         line_types: uint8[fields, n], written: its type; 0 (MISSING) must stand there before.
         row_tokens, row_types: The same for values that stand once per row, [fields, rows, ..].
         row_line: int64[rows], written: the line of each row.
-        odd: bool[n], written: True where a slower reader must look: a wanted key stands twice or is escaped, or
-            there are two lists at `rows_node`.
-        listless: bool[n], written: True where there is no list at `rows_node`.
+        odd: bool[n], written: True where a slower reader must look: a wanted key stands twice, a key is escaped, or
+            the line lacks the key (the payload) below which others are wanted.
+        listless: bool[n], written: True where there is no list at `rows_node`, or at one of several.
 
     Returns:
         Number of rows found; where it is above `row_line`'s length, nothing past that length was written: call again
@@ -187,12 +190,19 @@ def find_tokens(
     rows = 0
     nodes = np.empty(DEPTH, dtype=np.int32)
     in_list = np.empty(DEPTH, dtype=np.bool_)
-    seen = np.full(len(slot), -1, dtype=np.int64)
-    stamp = 0
+    seen = np.full(len(slot), -1, dtype=np.int64)  # the scope in which a key was seen last
+    scope = np.empty(DEPTH, dtype=np.int64)  # number of the line or item that we are in, by the lists around it
+    scopes = 0
+    parted = False
+    for child in range(children[0, 0], children[0, 1]):
+        parted |= children[child, 0] < children[child, 1]
     for line in range(len(starts)):
         at, end = starts[line], ends[line]
-        depth, in_row, lists = 0, False, 0
-        stamp += 1
+        depth, level, in_row = 0, 0, False
+        awaited, lists = 1, 0
+        lacking = parted
+        scopes += 1
+        scope[0] = scopes
         nodes[0], in_list[0] = 0, False
         at += 1
         while depth >= 0 and at < end:
@@ -204,13 +214,18 @@ def find_tokens(
                 if byte == CLOSE_LIST:
                     at += 1
                     depth -= 1
+                    level -= 1
                     in_row = False
                     continue
-                if rows < len(row_line):
-                    row_line[rows] = line
-                rows += 1
-                in_row = True
-                stamp += 1
+                scopes += 1
+                scope[level] = scopes
+                if nodes[depth] == rows_node:
+                    if rows < len(row_line):
+                        row_line[rows] = line
+                    rows += 1
+                    in_row = True
+                else:
+                    awaited += 1
                 if byte == OPEN_OBJECT:
                     at += 1
                     depth += 1
@@ -236,30 +251,35 @@ def find_tokens(
             if child < 0:
                 _, _, _, at = _token(text, at, end)
                 continue
-            if seen[child] == (stamp if in_row else -2 - line):
+            if seen[child] == scope[level]:
                 odd[line] = True
-            seen[child] = stamp if in_row else -2 - line
+            seen[child] = scope[level]
+            lacking &= depth > 0 or children[child, 0] == children[child, 1]
             field = slot[child]
             if field >= 0 and not (text[at] == OPEN_OBJECT and children[child, 0] < children[child, 1]):
                 first, last, kind, at = _token(text, at, end)
-                if not in_row:
+                if level == 0:
                     line_tokens[field, line, 0], line_tokens[field, line, 1] = first, last
                     line_types[field, line] = kind
-                elif rows <= len(row_line):
+                elif in_row and rows <= len(row_line):
                     row_tokens[field, rows - 1, 0], row_tokens[field, rows - 1, 1] = first, last
                     row_types[field, rows - 1] = kind
-            elif child == rows_node and byte_at(text, at) == OPEN_LIST:
+            elif (child == rows_node or outer[child]) and byte_at(text, at) == OPEN_LIST:
                 at += 1
                 depth += 1
-                lists += 1
+                level += 1
+                if child == rows_node:
+                    lists += 1
+                else:
+                    awaited -= 1
                 nodes[depth], in_list[depth] = child, True
-            elif child != rows_node and byte_at(text, at) == OPEN_OBJECT:
+            elif child != rows_node and not outer[child] and byte_at(text, at) == OPEN_OBJECT:
                 at += 1
                 depth += 1
                 nodes[depth], in_list[depth] = child, False
             else:
                 _, _, _, at = _token(text, at, end)
+        odd[line] |= lacking
         if rows_node >= 0:
-            odd[line] |= lists > 1
-            listless[line] = lists == 0
+            listless[line] = lists != awaited
     return rows

@@ -10,7 +10,8 @@ from numba import njit
 
 from tidelake.kernels.json_tokens import NUMBER, STRING, byte_at
 
-ZERO, NINE, MINUS, POINT = 48, 57, 45, 46
+ZERO, NINE, PLUS, MINUS, POINT = 48, 57, 43, 45, 46
+SMALL_E, LARGE_E = 101, 69
 LOW = np.uint64(0xFFFFFFFF)
 POWERS = np.array([10**i for i in range(19)], dtype=np.uint64)
 MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
@@ -46,8 +47,19 @@ def read_integers(text, tokens, types, out, good):
 
 
 @njit(cache=True, nogil=True)
+def _exponent(text, start, end):
+    """Value of text[start:end] as an exponent of one or two digits; 100 where it is none."""
+    sign = 1
+    if start < end and (byte_at(text, start) == MINUS or byte_at(text, start) == PLUS):
+        sign = -1 if byte_at(text, start) == MINUS else 1
+        start += 1
+    value = _digits(text, start, end)
+    return sign * value if 0 <= value < 100 else 100
+
+
+@njit(cache=True, nogil=True)
 def read_decimals(text, tokens, types, out, good):
-    """Plain decimals (no exponent), at most 18 digits in all, as Decimal(38, 18).
+    """Decimals of at most 18 digits in all, as Decimal(38, 18); an exponent has one or two digits.
 
     out: uint64[n, 2], written: the value times 10**18 as a 128-bit number in two's complement, low word first, which is
     Arrow's and Parquet's own form.
@@ -67,13 +79,18 @@ def read_decimals(text, tokens, types, out, good):
             if byte == POINT and not point:
                 point = True
                 continue
+            if (byte == SMALL_E or byte == LARGE_E) and count:
+                exponent = _exponent(text, at + 1, end)
+                plain = exponent < 100
+                behind -= exponent
+                break
             if byte < ZERO or byte > NINE:
                 plain = False
                 break
             mantissa = mantissa * np.uint64(10) + np.uint64(byte - ZERO)
             count += 1
             behind += point
-        if not plain or count == 0 or count > 18:
+        if not plain or count == 0 or count > 18 or behind < 0 or behind > 18:
             continue
         power = POWERS[18 - behind]
         a_high, a_low = mantissa >> np.uint64(32), mantissa & LOW

@@ -1,10 +1,11 @@
 """Rows of a table out of a segment, column by column: the fast reading.
 
 Kernels find the wanted values of all chosen lines and write plain ones straight into columns, every digit kept. A line
-with a value that is missing, unknown, out of range, or merely unusual (an exponent, an escape, a key that stands
+with a value that is missing, unknown, out of range, or merely unusual (a long exponent, an escape, a key that stands
 twice) is left to `tables.rows`, which is slow and says why; both must give the same rows wherever both read.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,7 +17,7 @@ from tidelake.kernels.json_tokens import FALSE, TRUE
 from tidelake.kernels.json_values import read_decimals, read_iso_times, read_seconds
 from tidelake.tables.arrow_types import EXACT
 from tidelake.tables.field_tokens import FoundTokens, Indices, Mask, Tokens, find
-from tidelake.tables.field_tree import build_tree, full_path
+from tidelake.tables.field_tree import PAYLOAD, build_tree, full_path
 from tidelake.tables.mapping import FieldRule, Mapping
 from tidelake.tables.schema import Table
 from tidelake.tables.segment_lines import SegmentLines
@@ -62,12 +63,13 @@ def _words(rule: FieldRule, tokens: Tokens) -> Column:
     return _present(pa.array(list(rule.values.values()), pa.string()).take(places))
 
 
-def _symbols(tokens: Tokens, venue: Venue) -> Column:
+def _by_name(tokens: Tokens, say: Callable[[str], str]) -> Column:
+    """What a venue says of its own names, each asked for once."""
     coded = tokens.texts().dictionary_encode()
     names: list[str | None] = []
     for name in coded.dictionary.to_pylist():
         try:
-            names.append(venue.canonical(name))
+            names.append(say(name))
         except ValueError:
             names.append(None)
     return _present(pa.array(names, pa.string()).take(coded.indices))
@@ -102,7 +104,10 @@ def _convert(rule: FieldRule, tokens: Tokens, venue: Venue) -> Column:
         case "decimal":
             return _exact(tokens)
         case "symbol":
-            return _symbols(tokens, venue)
+            return _by_name(tokens, lambda name: venue.canonical(rule.before + name))
+        case "size_unit":
+            assert venue.size_unit is not None
+            return _by_name(tokens, venue.size_unit)
         case "enum":
             return _words(rule, tokens)
         case unit:
@@ -124,18 +129,24 @@ def in_validity(mapping: Mapping, recv_ns: Indices) -> Mask:
 def _fitting(mapping: Mapping, found: FoundTokens) -> tuple[Mask, Mask]:
     """Lines that the mapping fits, and lines where only the slow reading can tell."""
     spec = mapping.spec
-    unsure = found.odd | found.listless
+    unsure = found.odd.copy()
     fits = found.of_lines("kind").is_one_of([spec.kind])
-    if spec.request:
-        requests = found.of_lines("request")
-        held = pc.match_substring(requests.texts(), spec.request)
-        fits &= pc.fill_null(held, False).to_numpy(zero_copy_only=False)
-        unsure |= requests.is_escaped()
-    for path, wanted in spec.where.items():
-        tokens = found.of_lines(f"payload.{path}")
-        fits &= tokens.is_one_of(wanted)
-        unsure |= tokens.is_escaped()
+    for demands, is_wanted in ((spec.where, True), (spec.unless, False)):
+        for path, words in demands.items():
+            tokens = found.of_lines(f"{PAYLOAD}.{path}")
+            fits &= tokens.is_one_of(words) == is_wanted
+            unsure |= tokens.is_escaped()
+    unsure |= fits & found.listless
     return fits & ~unsure, unsure
+
+
+def _own(mapping: Mapping, found: FoundTokens) -> Mask:
+    """Rows that have what the mapping wants of them, and nothing that they must lack."""
+    own = np.ones(len(found.row_line), dtype=np.bool_)
+    for paths, is_wanted in ((mapping.spec.has, True), (mapping.spec.lacks, False)):
+        for path in paths:
+            own &= found.of_rows(full_path(mapping, path)).is_there() == is_wanted
+    return own
 
 
 def _facts(
@@ -204,9 +215,10 @@ def read_columns(mapping: Mapping, table: Table, venue: Venue, lines: SegmentLin
     row_line = found.row_line
     recv_ns = lines.recv_ns[chosen[row_line]]
     columns, good = _facts(mapping, table, venue, found, recv_ns)
+    own = _own(mapping, found)
     bad = unsure.copy()
-    bad[row_line[~good]] = True
-    keep = (fits & ~bad)[row_line]
+    bad[row_line[~good & own]] = True
+    keep = (fits & ~bad)[row_line] & own
     item = _items(row_line)
     if not keep.all():
         columns = {name: column.filter(pa.array(keep)) for name, column in columns.items()}

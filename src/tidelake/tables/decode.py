@@ -46,18 +46,24 @@ class Decoded:
     lines_read: int = 0
 
 
+def _quoted(word: str) -> bytes:
+    """A word of `where` as it stands in a line, with those of its quotes that are known to stand there too."""
+    text = json.dumps(word.strip("*"), ensure_ascii=False)
+    return text[word.startswith("*") : len(text) - word.endswith("*")].encode()
+
+
 @lru_cache(MAPPINGS)
 def _tokens(mapping: Mapping) -> tuple[bytes, ...]:
     """Bytes of which every line that the mapping fits holds one: the rarest of its demands."""
     spec = mapping.spec
     if token := find_venue(mapping.source).tokens.get(spec.flatten):
         return (token, ESCAPE)
-    words = [[w.strip("*") for w in wanted if isinstance(w, str)] for wanted in spec.where.values()]
-    if spec.request:
-        words.append([spec.request])
+    asked = [_quoted(f"*{word}*") for word in spec.requests]
+    words = [[_quoted(w) for w in wanted if isinstance(w, str)] for wanted in spec.where.values()]
+    if spec.kind == "page" or not any(words):  # all frames of a socket hold its address
+        words.append(asked)
     best = max((w for w in words if w), key=lambda w: min(map(len, w)), default=[])
-    tokens = tuple(json.dumps(word, ensure_ascii=False)[1:-1].encode() for word in best)
-    return tokens if not best or best == [spec.request] else (*tokens, ESCAPE)
+    return tuple(best) if not best or best is asked else (*best, ESCAPE)
 
 
 def _from_rows(table: Table, rows: Sequence[tuple[int, int, Row]]) -> pa.Table:
@@ -176,7 +182,7 @@ def _read_slowly(
         frame = decode_line(lines.lines[line].as_py())
         if notes:
             _note(venue, frame, context)
-        if not wanted or frame.kind != spec.kind or spec.request not in frame.request:
+        if not wanted or frame.kind != spec.kind or not spec.is_answered(frame.request):
             continue
         if frame.payload != (bare := frame.payload.strip()):  # venues look at the first byte
             frame = replace(frame, payload=bare)
@@ -230,6 +236,8 @@ def _read_mapping(
     if len(wrapped) or len(torn):
         chosen = np.setdiff1d(chosen, np.union1d(wrapped, torn))
     chosen = chosen[in_validity(mapping, lines.recv_ns[chosen])]
+    if len(chosen) and (mapping.spec.requests or mapping.spec.not_request):
+        chosen = lines.answering(chosen, mapping.spec.is_answered)
     wrapped = wrapped[in_validity(mapping, lines.recv_ns[wrapped])]
     if not len(chosen) and not len(wrapped):  # most mappings, in the small pieces of a live capture
         return Decoded(table.no_rows, [], 0)

@@ -56,6 +56,11 @@ class Tokens:
         absent: Mask = (self.types == MISSING) | empty
         return absent
 
+    def is_there(self) -> Mask:
+        """Which values are anything but missing or null."""
+        there: Mask = self.types != MISSING
+        return there
+
     def is_escaped(self) -> Mask:
         """Which values are strings with an escape in them."""
         escaped: Mask = self.types == ESCAPED
@@ -102,7 +107,7 @@ class FoundTokens:
         line_places, line_types: Per field and line, as in `Tokens`; row_places, row_types: per field and row.
         row_line: int64[rows], place of each row's line among the lines that were searched.
         odd: bool[lines], lines that a slower reader must look at.
-        listless: bool[lines], lines without a list where the rows should be.
+        listless: bool[lines], lines without a list where the rows should be, or one on the way to them.
     """
 
     tree: FieldTree
@@ -158,6 +163,7 @@ def find(tree: FieldTree, lines: SegmentLines, chosen: Indices, ends: Indices | 
             tree.key_at,
             tree.children,
             tree.slot,
+            tree.outer,
             tree.rows_node,
             found.line_places,
             found.line_types,

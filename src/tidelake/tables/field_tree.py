@@ -1,6 +1,6 @@
 """Fields that are wanted of a line, as the tree of keys that `kernels.json_tokens` walks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -26,6 +26,7 @@ class FieldTree:
     Attributes:
         slots: Number of the field at each full path from the line's root, such as "payload.data.p".
         rows: Full path of the list of rows; "" where each line is one row.
+        outer: bool[m], nodes that hold a list on the way to the rows.
     """
 
     slots: dict[str, int]
@@ -34,6 +35,7 @@ class FieldTree:
     key_at: NDArray[np.int32]
     children: NDArray[np.int32]
     slot: NDArray[np.int32]
+    outer: NDArray[np.bool_]
     rows_node: int
 
 
@@ -45,40 +47,47 @@ def full_path(mapping: Mapping, path: str) -> str:
     """Path from the line's root of a field's `path`."""
     if path.startswith("^."):
         return _join(PAYLOAD, path[2:])
-    return _join(PAYLOAD, mapping.spec.rows.removesuffix("[]"), path)
+    return _join(PAYLOAD, _lists(mapping)[-1] if mapping.spec.rows else "", path)
 
 
-def _flatten(root: _Node, rows: str) -> tuple[list[tuple[str, _Node]], list[tuple[int, int]], int]:
-    """Nodes in breadth-first order, with the range of each one's children, and the number of the rows node."""
+def _lists(mapping: Mapping) -> list[str]:
+    """Paths of the lists that lead to the rows, and of that of the rows itself, which is the last."""
+    steps = mapping.spec.rows.removesuffix("[]").split("[].")
+    return [".".join(steps[: place + 1]) for place in range(len(steps))]
+
+
+def _flatten(root: _Node) -> tuple[list[tuple[str, _Node, str]], list[tuple[int, int]]]:
+    """Nodes in breadth-first order with key and path, and the range of each one's children."""
     order: list[tuple[str, _Node, str]] = [("", root, "")]
     ranges: list[tuple[int, int]] = []
-    rows_node = -1
-    for number, (_, node, path) in enumerate(order):
-        if rows and path == rows:
-            rows_node = number
+    for _, node, path in order:
         ranges.append((len(order), len(order) + len(node.children)))
         order += [(key, child, _join(path, key)) for key, child in node.children.items()]
-    return [(key, node) for key, node, _ in order], ranges, rows_node
+    return order, ranges
 
 
 @lru_cache(MAPPINGS)
 def build_tree(mapping: Mapping) -> FieldTree | None:
     """The tree of a mapping; None where it steps into lists by number or wants both a field and what is inside it."""
     spec = mapping.spec
-    paths = [_join(PAYLOAD, path) for path in spec.where]
+    paths = [_join(PAYLOAD, path) for path in (*spec.where, *spec.unless)]
     paths += [full_path(mapping, rule.path) for rule in spec.fields.values() if rule.path]
-    paths += ["kind", "request", "symbol"]
-    rows = _join(PAYLOAD, spec.rows.removesuffix("[]")) if spec.rows else ""
+    paths += [full_path(mapping, path) for path in (*spec.has, *spec.lacks)]
+    paths += ["kind", "symbol"]
+    *outer, rows = [_join(PAYLOAD, path) for path in _lists(mapping)] if spec.rows else [""]
     steps = [step for path in paths for step in path.split(".")]
-    if any(step.removeprefix("-").isdecimal() for step in steps) or rows in paths:
+    if any(step.removeprefix("-").isdecimal() for step in steps) or {rows, *outer} & set(paths):
         return None
-    tree = tree_of(paths, rows)
+    tree = tree_of(paths, rows, outer)
     inner = tree.children[:, 0] < tree.children[:, 1]
     return None if ((tree.slot >= 0) & inner).any() else tree
 
 
-def tree_of(paths: Iterable[str], rows: str) -> FieldTree:
-    """The tree of these full paths; a field that has others below it is one only where its value is no object."""
+def tree_of(paths: Iterable[str], rows: str, outer: Sequence[str] = ()) -> FieldTree:
+    """The tree of these full paths; a field that has others below it is one only where its value is no object.
+
+    `outer`: full paths of the lists on the way to the rows.
+    """
     root = _Node()
     slots: dict[str, int] = {}
     for path in dict.fromkeys(paths):
@@ -90,8 +99,8 @@ def tree_of(paths: Iterable[str], rows: str) -> FieldTree:
         node = root
         for step in rows.split("."):
             node = node.children.setdefault(step, _Node())
-    nodes, ranges, rows_node = _flatten(root, rows)
-    keys = [key.encode() for key, _ in nodes]
+    nodes, ranges = _flatten(root)
+    keys = [key.encode() for key, _, _ in nodes]
     ends = np.cumsum([len(key) for key in keys])
     return FieldTree(
         slots=slots,
@@ -99,6 +108,7 @@ def tree_of(paths: Iterable[str], rows: str) -> FieldTree:
         key_bytes=np.frombuffer(b"".join(keys), dtype=np.uint8),
         key_at=np.stack([ends - [len(key) for key in keys], ends], axis=1).astype(np.int32),
         children=np.array(ranges, dtype=np.int32),
-        slot=np.array([node.slot for _, node in nodes], dtype=np.int32),
-        rows_node=rows_node,
+        slot=np.array([node.slot for _, node, _ in nodes], dtype=np.int32),
+        outer=np.array([path in outer for _, _, path in nodes]),
+        rows_node=next((n for n, (_, _, path) in enumerate(nodes) if rows and path == rows), -1),
     )

@@ -18,20 +18,23 @@ import yaml
 from tidelake.errors import ConfigError
 
 LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # eight times as fast where it is built
-As = Literal["text", "integer", "integer_text", "decimal", "symbol", "enum", "s", "ms", "us", "ns", "iso8601"]
+As = Literal[
+    "text", "integer", "integer_text", "decimal", "symbol", "size_unit", "enum", "s", "ms", "us", "ns", "iso8601"
+]
 
 
-class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"as_": "as"}):
+class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"as_": "as"}):
     """Where a column's value stands and how it is read; one of `path`, `frame`, `nth` and `digest`.
 
     Attributes:
         path: Dots lead from the row into objects; `^.` starts at the payload. Of a flattened record: its field.
-        as_: How the value is read (`tables.values`).
+        as_: How the value is read (`tables.values`); "symbol" and "size_unit" are what the venue says of its own name.
         values: For "enum": the venue's word to ours; any other word is refused.
         frame: "symbol" (that the page was asked for) or "recv_ns" (as event time).
         nth: True for trade_id where the venue gives no id: made of time, price, size, side and a count of equal ones.
         digest: True for an id where the venue gives none and equal messages say nothing new: event time in us, a dash,
             and the first 16 hex digits of the payload's SHA-256; from its second row on, a dot and the row's place.
+        before: For "symbol": what the venue leaves out before its name in these payloads.
         zero: "missing" where the venue writes 0 for what it has not (an empty side, no next time): the column is null.
     """
 
@@ -41,6 +44,7 @@ class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     frame: Literal["", "symbol", "recv_ns"] = ""
     nth: bool = False
     digest: bool = False
+    before: str = ""
     zero: Literal["", "missing"] = ""
 
     @property
@@ -49,20 +53,44 @@ class FieldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
         return self.nth or self.digest
 
 
-class MappingSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"set_": "set"}):
-    """One mapping as written; in `where`, a text that begins or ends with * stands for all that end or begin so."""
+class MappingSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"set_": "set"}):
+    """One mapping as written.
+
+    Attributes:
+        request: Words of which the request, or the address of the socket, holds one; any does where there are none.
+        not_request: Words of which it holds none.
+        where: By path, the values that a payload may have there; a text that begins or ends with * stands for all that
+            end or begin so.
+        unless: As `where`, but what a payload must not have at any of the paths.
+        has, lacks: Paths in a row where it has a value, or has none; other rows are not this mapping's. null is none.
+        rows: Where the list of rows stands; each `[]` on the way to it is a list of objects.
+    """
 
     name: str
     table: str
     kind: Literal["frame", "page"]
     fields: dict[str, FieldRule]
-    request: str = ""
+    request: str | list[str] = ""
+    not_request: list[str] = []
     where: dict[str, list[str | int | bool]] = {}
+    unless: dict[str, list[str | int | bool]] = {}
+    has: list[str] = []
+    lacks: list[str] = []
     rows: str = ""
     flatten: str = ""
     set_: dict[str, str] = {}
     valid_from: dt.date | None = None
     valid_to: dt.date | None = None
+
+    @property
+    def requests(self) -> list[str]:
+        """The words of `request` as a list."""
+        return self.request if isinstance(self.request, list) else [self.request] if self.request else []
+
+    def is_answered(self, request: str) -> bool:
+        """Whether payloads of this request are the mapping's."""
+        named = not self.requests or any(word in request for word in self.requests)
+        return named and not any(word in request for word in self.not_request)
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,7 +100,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, eq=False)
 class Mapping:
-    """A mapping with its source and version; `version` changes when any word of it does.
+    """A mapping with its source and version; `version` changes when any word of it does, not when the language grows.
 
     It equals itself alone, so that what follows from it is worked out once (`tables.field_tree`, `tables.decode`).
     """
@@ -126,6 +154,10 @@ def _problem(mapping: Mapping) -> str:
             return f"{name} needs one of path, frame, nth and digest"
         if (rule.as_ == "enum") != bool(rule.values):
             return f"{name}: values belong to enum, and enum needs them"
+        if rule.as_ == "size_unit" and venues()[mapping.source].size_unit is None:
+            return f"{name}: {mapping.source} says no unit by product; write it under set"
+        if rule.before and rule.as_ != "symbol":
+            return f"{name}: before belongs to symbol"
     return ""
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from tidelake.raw.frame import Frame
 from tidelake.tables import values
-from tidelake.tables.mapping import FieldRule, Mapping
+from tidelake.tables.mapping import FieldRule, Mapping, MappingSpec
 from tidelake.tables.schema import Table
 from tidelake.venues.payloads import DAMAGE, parse_json
 from tidelake.venues.spec import Unreadable, Venue
@@ -119,13 +119,30 @@ def matches(payload: object, where: Dict[str, list[str | int | bool]]) -> bool:
     return True
 
 
+def _is_excluded(payload: object, unless: Dict[str, list[str | int | bool]]) -> bool:
+    return any(matches(payload, {path: words}) for path, words in unless.items())
+
+
+def _is_own(item: object, spec: MappingSpec) -> bool:
+    """Whether a row has what the mapping wants of it, and nothing that it must lack.
+
+    Raises:
+        ValueError: A key on the way stands twice.
+    """
+    has = all(value_at(item, path) is not None for path in spec.has)
+    return has and all(value_at(item, path) is None for path in spec.lacks)
+
+
 def _items(payload: object, rows: str) -> list[object]:
     if not rows:
         return [payload]
-    listed = value_at(payload, rows.removesuffix("[]"))
-    if not isinstance(listed, list):
-        raise ValueError(f"no list at {rows!r}")
-    return listed
+    found = [payload]
+    for path in rows.removesuffix("[]").split("[]."):
+        lists = [value_at(node, path) for node in found]
+        if not all(isinstance(listed, list) for listed in lists):
+            raise ValueError(f"no list at {rows!r}")
+        found = [item for listed in lists if isinstance(listed, list) for item in listed]
+    return found
 
 
 def _read(rule: FieldRule, raw: object, venue: Venue) -> object:
@@ -139,7 +156,10 @@ def _read(rule: FieldRule, raw: object, venue: Venue) -> object:
         case "decimal":
             return values.to_decimal(raw)
         case "symbol":
-            return venue.canonical(values.to_text(raw))
+            return venue.canonical(rule.before + values.to_text(raw))
+        case "size_unit":
+            assert venue.size_unit is not None
+            return venue.size_unit(values.to_text(raw))
         case "enum":
             word = str(raw).lower() if isinstance(raw, bool) else values.to_text(raw)
             if word not in rule.values:
@@ -204,12 +224,13 @@ def read_frame(
 ) -> Iterator[tuple[int, Row] | Rejected]:
     """The rows of one frame in order, each with its place (`item`) in it, and the rows it refuses.
 
-    A frame that the mapping's `where` does not fit yields nothing.
+    A frame that the mapping's `where` and `unless` do not fit yields nothing, nor does a row that `has` and `lacks`
+    leave to another mapping.
     """
     spec = mapping.spec
     try:
         payload = parse_payload(frame.payload) if _needs_payload(mapping) else None
-        if not matches(payload, spec.where):
+        if not matches(payload, spec.where) or _is_excluded(payload, spec.unless):
             return
         items = list(venue.flatten[spec.flatten](frame, context)) if spec.flatten else _items(payload, spec.rows)
     except DAMAGE as exc:
@@ -220,6 +241,8 @@ def read_frame(
             yield refuse(table, line, item, content.reason)
             continue
         try:
+            if not _is_own(content, spec):
+                continue
             yield item, read_item(mapping, table, venue, frame, payload, content)
         except DAMAGE as exc:
             yield refuse(table, line, item, str(exc))
@@ -229,4 +252,4 @@ def _needs_payload(mapping: Mapping) -> bool:
     """Whether more than the venue's own function reads the payload."""
     spec = mapping.spec
     above = any(rule.path.startswith("^.") for rule in spec.fields.values())
-    return bool(not spec.flatten or spec.where or above)
+    return bool(not spec.flatten or spec.where or spec.unless or above)

@@ -1,15 +1,18 @@
 """The lines of a segment as columns: where each stands and when it was received, without parsing a payload."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from tidelake.kernels.line_clocks import SHORTEST, find_lines
+from tidelake.kernels.line_requests import find_requests
 from tidelake.kernels.line_search import mark_holding
-from tidelake.raw.frame import B64_MARK
+from tidelake.raw.frame import B64_MARK, decode_line
 from tidelake.raw.line_clocks import line_clocks, line_ends
 
 
@@ -60,6 +63,27 @@ class SegmentLines:
     def _may_hold(self, token: bytes) -> bool:
         """Whether each byte of a token stands somewhere: to look for one byte takes a fifth of the time."""
         return all(byte in self.plain for byte in set(token))
+
+    @cached_property
+    def _requests(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where each line's request stands, and the first line of its run of equal ones (`kernels.line_requests`)."""
+        count = len(self.recv_ns)
+        spans, firsts = np.empty((count, 2), dtype=np.int64), np.empty(count, dtype=np.int64)
+        find_requests(np.frombuffer(self.plain, dtype=np.uint8), self.offsets, spans, firsts)
+        return spans, firsts
+
+    def _request(self, line: int) -> str:
+        start, end = self._requests[0][line].tolist()
+        if start < 0:
+            return decode_line(self.lines[line].as_py()).request
+        return msgspec.json.decode(b'"%s"' % self.plain[start:end], type=str)
+
+    def answering(self, chosen: NDArray[np.int64], is_wanted: Callable[[str], bool]) -> NDArray[np.int64]:
+        """Those of some lines, in order, whose request is wanted."""
+        firsts = self._requests[1][chosen]
+        starts = np.flatnonzero(np.diff(firsts, prepend=-1))
+        wanted = np.array([is_wanted(self._request(line)) for line in firsts[starts].tolist()], dtype=np.bool_)
+        return chosen[np.repeat(wanted, np.diff(np.append(starts, len(chosen))))]
 
     def wrapped(self) -> NDArray[np.int64]:
         """Indices of the lines whose payload may stand in base64: then it is the last field, so a quote ends it."""

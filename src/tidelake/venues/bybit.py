@@ -5,7 +5,8 @@ Source:  https://bybit-exchange.github.io/docs/v5/market/recent-trade, .. /marke
          .. /all-liquidation (stored sources: bybit-exchange/docs), https://bybit-exchange.github.io/docs/v5/ws/connect
 Quirks:  One name in two categories: BTCUSDT is the linear perpetual and the spot pair. The category stands in the
          request or in the socket's address; we write spot names as spot:BTCUSDT. Legacy frames are of contracts only.
-         v5 frames of spot lack `L` (direction of the price), which decides where the address is not known.
+         v5 frames of spot lack `L` (direction of the price), which decides where the address is not known; so do those
+         of options, which only the form of the name tells apart: that one case is read by a function, not a mapping.
          Trade ids are UUIDs, so nothing is numbered. REST answers only the newest trades: 60 for spot, 1,000 else; what
          lies before them cannot be had again, and overlap in time is the only proof of continuity.
          Sizes are in the base asset, but in USD for inverse contracts. `side` is the taker's.
@@ -145,43 +146,24 @@ def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
     return Request(f"/v5/market/kline?category={category(symbol)}&symbol={name}&interval={bar}{begin}&limit={PAGE}")
 
 
-def _legacy_trade(row: object) -> Record | None:
-    found = as_object(row)
-    return {**found, "size_unit": size_unit(found["symbol"])} if "trade_time_ms" in found else None
-
-
-def trades_legacy(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
-    """Trades of a legacy frame; nothing of any other frame."""
-    message = decode(frame.payload)
-    topic = message.get("topic")
-    if isinstance(topic, str) and topic.startswith("trade.") and isinstance(message.get("data"), list):
-        return each(message["data"], _legacy_trade)
-    return ()
-
-
 def _address_category(frame: Frame) -> str:
     found = (known for known in ("spot", "linear", "inverse", "option") if f"/public/{known}" in frame.request)
     return next(found, "")
 
 
-def _frame_category(frame: Frame, row: dict[str, Any]) -> str:
-    if known := _address_category(frame):
-        return known
-    return "spot" if "L" not in row and not OPTION.match(row["s"]) else category(row["s"])
-
-
-def _v5_trade(frame: Frame, row: object) -> Record:
+def _unaddressed_trade(row: object) -> Record:
     found = as_object(row)
-    name = qualified(found["s"], _frame_category(frame, found))
+    is_spot = "L" not in found and not OPTION.match(found["s"])
+    name = qualified(found["s"], "spot" if is_spot else "")
     return {**found, "symbol": name, "size_unit": size_unit(name)}
 
 
-def trades_v5(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
-    """Trades of a v5 frame; nothing of any other frame."""
+def trades_unaddressed(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
+    """Trades of a v5 frame whose address names no category; nothing of any other frame."""
     message = decode(frame.payload)
     topic = message.get("topic")
     if isinstance(topic, str) and topic.startswith("publicTrade."):
-        return each(message["data"], partial(_v5_trade, frame))
+        return each(message["data"], _unaddressed_trade)
     return ()
 
 
@@ -268,18 +250,6 @@ def _liquidation(frame: Frame, row: Any) -> Record:
 def liquidations(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     """The positions that a frame says were closed."""
     return each(_message(frame, "allLiquidation.").get("data", []), partial(_liquidation, frame))
-
-
-def _page_trade(in_category: str, row: object) -> Record:
-    found = as_object(row)
-    name = qualified(found["symbol"], in_category)
-    return {**found, "symbol": name, "size_unit": size_unit(name)}
-
-
-def trades_page(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
-    """Trades of a REST page."""
-    result = decode(frame.payload)["result"]
-    return each(result["list"], partial(_page_trade, result["category"]))
 
 
 def _bar(frame: Frame, name: str, interval: str, row: Any) -> Record | None:
@@ -456,15 +426,14 @@ VENUE = Venue(
     rate=Rate(weight=600, seconds=5.0),
     canonical=canonical,
     venue_symbol=venue_symbol,
+    size_unit=size_unit,
     numbered=False,
     trades=TradePages(order="latest", newest=newest, page_size=PAGE),
     candles=CandlePages(page=candle_page, intervals=tuple(ours for ours, _ in BARS), page_size=PAGE),
     instruments=tuple(Request(f"{INSTRUMENTS}{name}") for name in ("spot", "linear", "inverse", "option")),
     instruments_next=instruments_next,
     flatten={
-        "trades_legacy": trades_legacy,
-        "trades_v5": trades_v5,
-        "trades_page": trades_page,
+        "trades_unaddressed": trades_unaddressed,
         "quotes": quotes,
         "candles_v5": candles_v5,
         "funding": funding,
@@ -475,8 +444,7 @@ VENUE = Venue(
         "instruments": instruments,
     },
     tokens={
-        "trades_legacy": b'"trade.',
-        "trades_v5": b'"publicTrade.',
+        "trades_unaddressed": b'"publicTrade.',
         "quotes": b'"orderbook.1.',
         "candles_v5": b'"kline.',
         "funding": b'"tickers.',

@@ -85,11 +85,6 @@ def _events(message: dict[str, Any], part: str) -> list[Any]:
     return [item for event in message["events"] for item in event[part]]
 
 
-def trades(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
-    """Trades of a frame."""
-    return each(_events(decode(frame.payload), "trades"), as_object)
-
-
 def _quote(time: object, row: Any) -> Record:
     return {**as_object(row), "time": time}
 
@@ -223,7 +218,6 @@ VENUE = Venue(
     candles=CandlePages(page=candle_page, intervals=tuple(ours for ours, _ in GRANULARITY), page_size=CANDLES),
     instruments=(Request("/api/v3/brokerage/market/products?product_type=SPOT"),),
     flatten={
-        "trades": trades,
         "quotes": quotes,
         "candles": candles,
         "candles_page": candles_page,

@@ -143,13 +143,6 @@ def _record(row: dict[str, Any]) -> Record:
     return {**as_object(row), "size_unit": size_unit(row["instrument_name"])}
 
 
-def trades_frame(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
-    """Trades of a subscription; nothing of any other channel."""
-    params = decode(frame.payload).get("params") or {}
-    named = str(params.get("channel", "")).startswith("trades.")
-    return each(params["data"], _record) if named else ()
-
-
 def _content(frame: Frame, channel: str) -> Any:
     """The data of a subscription's frame; None where it is of another channel."""
     params = decode(frame.payload).get("params") or {}
@@ -208,11 +201,6 @@ def candles_frame(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
     name, resolution = channel.removeprefix("chart.trades.").rsplit(".", 1)
     row = [params["data"][key] for key in ("tick", "open", "high", "low", "close", "volume", "cost")]
     return each([row], partial(_bar, frame, name, interval_of(RESOLUTIONS, resolution)))
-
-
-def trades_page(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
-    """Trades of a REST page."""
-    return each(decode(frame.payload)["result"]["trades"], _record)
 
 
 def _bar(frame: Frame, name: str, interval: str, row: Any) -> Record | None:
@@ -442,23 +430,21 @@ VENUE = Venue(
     rate=Rate(weight=20, seconds=1.0),
     canonical=canonical,
     venue_symbol=venue_symbol,
+    size_unit=size_unit,
     numbered=True,
     trades=TradePages(order="forward", newest=newest, above=above, since=since, page_size=PAGE),
     candles=CandlePages(page=candle_page, intervals=tuple(ours for ours, _ in RESOLUTIONS), page_size=CANDLES),
     instruments=(Request("/api/v2/public/get_instruments?currency=any&expired=false"),),
     flatten={
-        "trades": trades_frame,
         "quotes": quotes,
         "tickers": tickers,
         "tickers_funding": tickers_funding,
         "liquidations": liquidations,
         "candles_frame": candles_frame,
-        "trades_page": trades_page,
         "candles": candles,
         "instruments": instruments,
     },
     tokens={
-        "trades": b'"trades.',
         "quotes": b'"quote.',
         "tickers": b'"ticker.',
         "tickers_funding": b'"ticker.',

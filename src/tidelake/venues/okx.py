@@ -137,32 +137,8 @@ def candle_page(symbol: str, interval: str, event_ns: int) -> Request:
     return Request(f"/api/v5/market/history-candles?instId={symbol}&bar={bar}{period}&limit={PAGE}")
 
 
-def _rows(frame: Frame, *, joined: bool) -> list[Any]:
-    """Rows of one of the two kinds; what is no object counts among the single ones."""
-    message = decode(frame.payload)
-    counted = message.get("arg", {}).get("channel", "") == "trades"
-    rows = message.get("data") or []
-    if not isinstance(rows, list):
-        raise ValueError("no list at 'data'")
-    return [row for row in rows if (counted and _is_joined(row)) == joined]
-
-
-def _is_joined(row: object) -> bool:
-    return isinstance(row, dict) and dict.__contains__(row, "count")  # asked of an unreadable object too
-
-
 def _record(row: dict[str, Any]) -> Record:
     return {**as_object(row), "size_unit": size_unit(row["instId"])}
-
-
-def trades(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
-    """Single trades, of a page or of a frame."""
-    return each(_rows(frame, joined=False), _record)
-
-
-def trades_joined(frame: Frame, _: Context) -> Iterable[Record | Unreadable]:
-    """Trades that the `trades` channel joined from fills of one taker order."""
-    return each(_rows(frame, joined=True), _record)
 
 
 def _bar(name: str, interval: str, contracts: bool, row: Any) -> Record | None:
@@ -457,6 +433,7 @@ VENUE = Venue(
     rate=Rate(weight=20, seconds=2.0),
     canonical=canonical,
     venue_symbol=venue_symbol,
+    size_unit=size_unit,
     numbered=True,
     trades=TradePages(
         order="backward",
@@ -475,8 +452,6 @@ VENUE = Venue(
         Request(f"{INSTRUMENTS}OPTION&uly=ETH-USD"),
     ),
     flatten={
-        "trades": trades,
-        "trades_joined": trades_joined,
         "rows": rows,
         "best": best,
         "funding": funding,

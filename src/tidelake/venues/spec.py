@@ -168,6 +168,7 @@ class Venue:
         rate: Limit of that host as documented.
         canonical: Canonical symbol of the venue's own; raises ValueError where it knows no rule for it.
         venue_symbol: The venue's own symbol for REST of a canonical one; raises ValueError likewise.
+        size_unit: Unit of the sizes of a product, by the venue's own symbol; None where all products have the same one.
         numbered: Whether `trade_seq` counts each trade of a symbol by one, so that holes show.
         trades, candles: Paging, where the venue has it.
         instruments: Requests that together list all products.
@@ -204,3 +205,4 @@ class Venue:
     refusal: Callable[[bytes], tuple[str, bool] | None] | None = None
     books: "BookFeed | None" = None
     sockets: tuple[Sockets, ...] = ()
+    size_unit: Callable[[str], str] | None = None
