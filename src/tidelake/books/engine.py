@@ -32,7 +32,6 @@ from tidelake.kernels.book_engine import (
     S_RULE,
     SIDES_FULL,
     UPDATES_FULL,
-    book_state,
     run_messages,
 )
 from tidelake.kernels.book_memory import Books, Messages, fresh_words
@@ -48,6 +47,7 @@ from tidelake.kernels.book_sides import (
     SIDE_WORDS,
     UNSET,
 )
+from tidelake.kernels.book_standing import book_state
 from tidelake.kernels.checksums import TEXT_BYTES
 
 Integers = npt.NDArray[np.int64]

@@ -3,37 +3,26 @@
 Oracle: the engine of dicts and Decimals under tests/books. Nothing here depends on how messages are cut into calls.
 """
 
-import numpy as np
 from numba import njit
 
 from tidelake.kernels.book_codes import (
-    AUDIT_DIFFERS,
-    BY_AUDIT,
     BY_CHECKSUM,
     BY_CONNECTION,
-    BY_QUOTE,
     BY_SEQUENCE,
-    BY_SNAPSHOT,
     CHECKSUM_WRONG,
     CONNECTION,
     CONNECTION_GAP,
     CONNECTION_LOST,
     CONTINUES,
-    CROSSED_BOOK,
     HEARTBEAT,
     INVALID,
     JOIN,
     JOIN_NEVER,
-    LINK,
-    LINK_NONE,
-    NO_REASON,
     NONE,
     NOTHING_OFFERED,
     OPEN,
     PAGE,
-    PAGE_TOO_OLD,
     QUOTE,
-    QUOTE_DIFFERS,
     REFUSED,
     REFUSED_MESSAGE,
     RESET,
@@ -46,47 +35,29 @@ from tidelake.kernels.book_codes import (
     SUSPECT,
     UNPROVABLE,
     UPDATE,
-    VALID,
     VALUE_TOO_LARGE,
     ZERO_IS_ABSENT,
 )
 from tidelake.kernels.book_links import carries_ids, follows, is_old_snapshot, is_stale, joins
 from tidelake.kernels.book_memory import (
-    C_AUDITS_COMPARED,
-    C_AUDITS_EQUAL,
     C_BREAKS,
     C_CROSSED,
-    C_FALLS,
     C_FRAMES,
     C_LATE_EVENTS,
     C_OUT_OF_ORDER,
-    C_QUOTES_COMPARED,
-    C_QUOTES_EQUAL,
     C_REFUSED,
     C_SNAPSHOTS,
     C_SUMS_RIGHT,
     C_SUMS_WRONG,
     C_UPDATES,
     CROSSED,
-    GROUP,
     HEAD,
     JOINING,
-    K_FIRST,
-    K_FROM,
-    K_LAST,
-    K_PREV,
-    K_TO,
-    KEPT,
-    KEPT_BEGIN,
-    KNOWN_ASK,
-    KNOWN_ASK_EXPONENT,
-    KNOWN_BID,
     LAST_EVENT,
     LAST_ID,
     LAST_SUM,
     LAST_SUM_KIND,
     LEVELS,
-    LEVELS_BEGIN,
     LIVE,
     LOST,
     M_CHECKSUM,
@@ -107,52 +78,35 @@ from tidelake.kernels.book_memory import (
     PAGE_SLOT,
     PHASE,
     PROVES,
-    QUOTE_BAD,
     QUOTE_ROW,
-    REASON,
-    RING,
     RULE,
+    SCRATCH,
     STANDING,
-    T_ID,
     TAKEN_EVENT,
-    TOPS,
     TRIED,
     UNBORN,
     WAITING,
-    WAITING_FROM,
-    WAITING_TO,
-    forget_quotes,
     forget_updates,
     keep_update,
     room_for_update,
-    same_top,
-    write_quote,
-    write_top,
 )
+from tidelake.kernels.book_pages import audit, try_page
+from tidelake.kernels.book_quotes import compare_waiting_quotes, meet_quote, note_top
 from tidelake.kernels.book_sides import (
     COUNT,
-    FIRST,
-    KEY,
     MOST,
     NEAREST,
-    SCALE,
-    SIZE,
-    SIZE_EXPONENT,
     clear_slot,
-    copy_slot,
     cut_to_depth,
     fits,
     inner,
     is_crossed,
     load_levels,
-    rescale,
-    same_value,
-    scaled,
     set_level,
 )
+from tidelake.kernels.book_standing import book_state, fall, note_known, start_book
 from tidelake.kernels.checksums import KRAKEN_LEVELS, OKX_LEVELS, kraken_checksum, okx_checksum
 
-SCRATCH = 0
 DONE, SIDES_FULL, UPDATES_FULL, LEVELS_FULL = range(4)
 
 
@@ -271,23 +225,6 @@ def _judge_none(judged, i):
     judged[i, J_APPLIED] = False
 
 
-@njit(cache=True, nogil=True)
-def book_state(words, slot):
-    """State and reason of a book as it stands."""
-    word = words[slot]
-    if word[PHASE] != LIVE:
-        return INVALID, word[REASON]
-    if word[LOST]:
-        return INVALID, CONNECTION_LOST
-    if word[CROSSED]:
-        return SUSPECT, CROSSED_BOOK
-    if word[QUOTE_BAD]:
-        return SUSPECT, QUOTE_DIFFERS
-    if not word[PROVES]:
-        return UNPROVABLE, NOTHING_OFFERED
-    return VALID, NO_REASON
-
-
 @inner
 def _judge(books, slot, judged, i, proven, applied):
     state, reason = book_state(books.words, slot)
@@ -308,21 +245,6 @@ def _rank(state):
 
 
 @inner
-def _fall(books, slot, reason):
-    """The book is lost until it is synchronised again."""
-    word = books.words[slot]
-    if word[PHASE] == LIVE:
-        books.words[slot, C_FALLS] += 1
-    word[PHASE] = WAITING
-    word[REASON] = reason
-    word[LOST] = 0
-    word[JOINING] = NONE
-    word[STANDING] = 0
-    forget_updates(books, slot)
-    forget_quotes(books, slot)
-
-
-@inner
 def _lose_connection(books, rules):
     """A new connection: where ids go on over it the next update decides, else the books are lost."""
     books.words[SCRATCH, LAST_ID] = NONE
@@ -334,7 +256,7 @@ def _lose_connection(books, rules):
             word[LOST] = word[PHASE] == LIVE
         else:
             if word[PHASE] == LIVE:
-                _fall(books, slot, CONNECTION_LOST)
+                fall(books, slot, CONNECTION_LOST)
             forget_updates(books, slot)
             word[LAST_ID] = NONE
             word[LAST_EVENT] = NONE
@@ -356,7 +278,7 @@ def _check_connection(books, rules, messages, i):
     for slot in range(len(books.words)):
         if books.words[slot, PHASE] != UNBORN and rules[books.words[slot, RULE], CONNECTION]:
             books.words[slot, C_BREAKS] += 1
-            _fall(books, slot, CONNECTION_GAP)
+            fall(books, slot, CONNECTION_GAP)
     return False
 
 
@@ -368,13 +290,13 @@ def _take_refused(books, rules, slot, streams, messages, judged, i):
             _bear(books, slot, streams, messages, i)
         books.words[slot, C_FRAMES] += 1
         books.words[slot, C_REFUSED] += 1
-        _fall(books, slot, REFUSED_MESSAGE)
+        fall(books, slot, REFUSED_MESSAGE)
         _judge(books, slot, judged, i, 0, False)
         return
     for each in range(len(books.words)):
         if books.words[each, PHASE] != UNBORN:
             books.words[each, C_REFUSED] += 1
-            _fall(books, each, REFUSED_MESSAGE)
+            fall(books, each, REFUSED_MESSAGE)
     _judge_none(judged, i)
     judged[i, J_STATE] = INVALID
     judged[i, J_REASON] = REFUSED_MESSAGE
@@ -431,35 +353,6 @@ def _note_event(books, slot, event_ns):
 
 
 @inner
-def _start_book(books, rule, slot, last_id):
-    """A book that was just replaced as a whole."""
-    word = books.words[slot]
-    word[PHASE] = LIVE
-    word[REASON] = NO_REASON
-    word[LAST_ID] = last_id
-    word[JOINING] = NONE
-    word[LOST] = 0
-    word[QUOTE_BAD] = 0
-    word[CROSSED] = 0
-    word[STANDING] = BY_SNAPSHOT
-    word[PROVES] = rule[LINK] != LINK_NONE or rule[SUM] != SUM_NONE or rule[CONNECTION] != 0
-    forget_updates(books, slot)
-    word[TOPS] = 0
-
-
-@inner
-def _note_known(books, slot):
-    """The worst prices of a whole book: nothing is known beyond them."""
-    word = books.words[slot]
-    sides = books.sides
-    for side, at in ((2 * slot, KNOWN_BID), (2 * slot + 1, KNOWN_ASK)):
-        word[at] = NONE
-        if sides[side, COUNT]:
-            word[at] = abs(books.levels[sides[side, FIRST], KEY])
-            word[at + 1] = sides[2 * slot, SCALE]
-
-
-@inner
 def _take_snapshot(books, rule, streams, messages, i, slot):
     start, end = messages.row[i, M_FROM], messages.row[i, M_TO]
     books.words[slot, C_SNAPSHOTS] += 1
@@ -468,12 +361,12 @@ def _take_snapshot(books, rule, streams, messages, i, slot):
     _note_event(books, slot, messages.row[i, M_EVENT])
     loaded = load_levels(books.levels, books.sides, slot, messages.sent, start, end)
     if not loaded:
-        _fall(books, slot, VALUE_TOO_LARGE)
+        fall(books, slot, VALUE_TOO_LARGE)
         clear_slot(books.sides, slot)
         return 0, False
-    _start_book(books, rule, slot, messages.row[i, M_LAST_ID])
+    start_book(books, rule, slot, messages.row[i, M_LAST_ID])
     cut_to_depth(books.sides, slot, streams[messages.row[i, M_STREAM], S_DEPTH])
-    _note_known(books, slot)
+    note_known(books, slot)
     return _check_book(books, rule, streams, messages, i, slot), True
 
 
@@ -486,14 +379,14 @@ def _check_book(books, rule, streams, messages, i, slot):
     if rule[SUM] != SUM_NONE and checksum != NONE and not (rule[ZERO_IS_ABSENT] and checksum == 0):
         if _checksum(books, rule, streams, messages.row[i, M_STREAM], slot) != checksum:
             books.words[slot, C_SUMS_WRONG] += 1
-            _fall(books, slot, CHECKSUM_WRONG)
+            fall(books, slot, CHECKSUM_WRONG)
             return 0
         books.words[slot, C_SUMS_RIGHT] += 1
         proven = BY_CHECKSUM
         word[PROVES] = 1
     word[CROSSED] = is_crossed(books.levels, books.sides, slot)
     books.words[slot, C_CROSSED] += word[CROSSED]
-    return proven | _compare_waiting_quotes(books, slot)
+    return proven | compare_waiting_quotes(books, slot)
 
 
 @inner
@@ -544,7 +437,7 @@ def _take_update(books, rule, streams, messages, i, slot):
         else:
             forget_updates(books, slot)
     if word[PHASE] != LIVE:
-        return 0, _try_page(books, rule, slot)
+        return 0, try_page(books, rule, slot)
     if not linked and messages.row[i, M_KIND] == HEARTBEAT:
         return 0, False
     return _apply_update(books, rule, streams, messages, i, slot, linked)
@@ -556,14 +449,14 @@ def _break(books, messages, rule, i, slot):
     word = books.words[slot]
     books.words[slot, C_BREAKS] += 1
     if word[PHASE] == LIVE:
-        _fall(books, slot, SEQUENCE_BREAK)
+        fall(books, slot, SEQUENCE_BREAK)
     forget_updates(books, slot)
     _note_event(books, slot, messages.row[i, M_EVENT])
     word[LAST_ID] = messages.row[i, M_LAST_ID]
     if rule[JOIN] == JOIN_NEVER:
         return 0, False
     keep_update(books, slot, messages, i)
-    return 0, _try_page(books, rule, slot)
+    return 0, try_page(books, rule, slot)
 
 
 @inner
@@ -580,83 +473,12 @@ def _apply_update(books, rule, streams, messages, i, slot, linked):
     start, end = messages.row[i, M_FROM], messages.row[i, M_TO]
     for j in range(start, end):
         if not set_level(books.levels, books.sides, slot, messages.sent, j):
-            _fall(books, slot, VALUE_TOO_LARGE)
+            fall(books, slot, VALUE_TOO_LARGE)
             return 0, False
     cut_to_depth(books.sides, slot, streams[messages.row[i, M_STREAM], S_DEPTH])
-    _note_top(books, slot)
+    note_top(books, slot)
     proven = _check_book(books, rule, streams, messages, i, slot)
-    return proven | _audit(books, rule, slot), True
-
-
-@inner
-def _page_usable(books, slot):
-    group = books.groups[books.words[slot, GROUP]]
-    return group[PAGE_SERIAL] > 0 and group[PAGE_ID] != NONE
-
-
-@inner
-def _first_after(books, slot, page):
-    """Place among the kept updates of the first with last_id above a page's; their count where there is none."""
-    word = books.words[slot]
-    at = word[KEPT]
-    while at > 0 and books.kept[word[KEPT_BEGIN] + at - 1, K_LAST] > page:
-        at -= 1
-    return at
-
-
-@inner
-def _joins_kept(books, rule, slot, at, page):
-    row = books.kept[books.words[slot, KEPT_BEGIN] + at]
-    return joins(rule, row[K_FIRST], row[K_LAST], row[K_PREV], page)
-
-
-@inner
-def _apply_kept(books, slot, target, at):
-    """Applies one kept update of a book to a slot."""
-    word = books.words[slot]
-    row = books.kept[word[KEPT_BEGIN] + at]
-    for j in range(word[LEVELS_BEGIN] + row[K_FROM], word[LEVELS_BEGIN] + row[K_TO]):
-        if not set_level(books.levels, books.sides, target, books.kept_levels, j):
-            return False
-    return True
-
-
-@inner
-def _try_page(books, rule, slot):
-    """Starts a book from the last page of its symbol and the kept updates; whether that went well."""
-    word = books.words[slot]
-    group = books.groups[word[GROUP]]
-    if rule[JOIN] == JOIN_NEVER or not _page_usable(books, slot) or word[TRIED] == group[PAGE_SERIAL]:
-        return False
-    word[TRIED] = group[PAGE_SERIAL]
-    page = group[PAGE_ID]
-    at = _first_after(books, slot, page)
-    kept = word[KEPT]
-    if at < kept and not _joins_kept(books, rule, slot, at, page):
-        word[REASON] = PAGE_TOO_OLD
-        return False
-    levels = word[LEVELS]
-    copy_slot(books.levels, books.sides, group[PAGE_SLOT], slot)
-    for known in range(KNOWN_BID, KNOWN_ASK_EXPONENT + 1):
-        word[known] = books.words[group[PAGE_SLOT], known]
-    _start_book(books, rule, slot, page)
-    word[KEPT] = kept  # what joins to the page stays, for the audits to come
-    word[LEVELS] = levels
-    if at == kept:
-        word[JOINING] = page
-    _note_top(books, slot)
-    _compare_waiting_quotes(books, slot)
-    for i in range(at, kept):
-        if not _apply_kept(books, slot, slot, i):
-            _fall(books, slot, VALUE_TOO_LARGE)
-            return False
-        word[LAST_ID] = books.kept[word[KEPT_BEGIN] + i, K_LAST]
-        word[STANDING] |= BY_SEQUENCE
-        _note_top(books, slot)
-        _compare_waiting_quotes(books, slot)
-    word[CROSSED] = is_crossed(books.levels, books.sides, slot)
-    books.words[slot, C_CROSSED] += word[CROSSED]
-    return True
+    return proven | audit(books, rule, slot), True
 
 
 @inner
@@ -665,7 +487,7 @@ def _take_page(books, rules, streams, messages, judged, i):
     page = group[PAGE_SLOT]
     start, end = messages.row[i, M_FROM], messages.row[i, M_TO]
     loaded = load_levels(books.levels, books.sides, page, messages.sent, start, end)
-    _note_known(books, page)
+    note_known(books, page)
     group[PAGE_SERIAL] += 1
     group[PAGE_ID] = messages.row[i, M_LAST_ID] if loaded else NONE
     _judge_none(judged, i)
@@ -679,9 +501,9 @@ def _take_page(books, rules, streams, messages, judged, i):
             proven = 0
             if rule[JOIN] != JOIN_NEVER:
                 if word[PHASE] != LIVE or (word[LOST] and group[PAGE_ID] >= word[LAST_ID]):
-                    applied = _try_page(books, rule, slot) or applied
+                    applied = try_page(books, rule, slot) or applied
                 else:
-                    proven = _audit(books, rule, slot)
+                    proven = audit(books, rule, slot)
             if (
                 _rank(book_state(books.words, slot)[0]) >= worst
             ):  # of equals the one met first, which is last in the chain
@@ -689,145 +511,6 @@ def _take_page(books, rules, streams, messages, judged, i):
                 _judge(books, slot, judged, i, proven, applied)
         slot = word[NEXT]
     judged[i, J_APPLIED] = applied
-
-
-@inner
-def _audit(books, rule, slot):
-    """Compares a book with the last page of its symbol, rolled forward by the kept updates, as soon as it can.
-
-    A page that the book has not reached yet waits; one that the kept updates do not reach back to says nothing.
-    """
-    word = books.words[slot]
-    group = books.groups[word[GROUP]]
-    page = group[PAGE_ID]
-    if rule[JOIN] == JOIN_NEVER or not _page_usable(books, slot) or word[TRIED] == group[PAGE_SERIAL]:
-        return 0
-    if word[PHASE] != LIVE or word[LOST] or word[LAST_ID] < page:
-        return 0
-    word[TRIED] = group[PAGE_SERIAL]
-    if word[JOINING] != NONE:
-        return 0
-    at = _first_after(books, slot, page)
-    if at == word[KEPT]:
-        if word[LAST_ID] != page:
-            return 0
-    elif not _joins_kept(books, rule, slot, at, page):
-        return 0
-    copy_slot(books.levels, books.sides, group[PAGE_SLOT], SCRATCH)
-    whole = True
-    for i in range(at, word[KEPT]):
-        whole = whole and _apply_kept(books, slot, SCRATCH, i)
-    books.words[slot, C_AUDITS_COMPARED] += 1
-    if whole and _same_book(books, slot, group[PAGE_SLOT]):
-        books.words[slot, C_AUDITS_EQUAL] += 1
-        word[QUOTE_BAD] = 0  # it was the quote that was wrong
-        return BY_AUDIT
-    _fall(books, slot, AUDIT_DIFFERS)
-    return 0
-
-
-@inner
-def _same_book(books, slot, page):
-    """Whether a book equals the scratch slot at all prices that both it and the page know."""
-    sides = books.sides
-    scale = min(sides[2 * slot, SCALE], sides[2 * SCRATCH, SCALE])
-    if not (rescale(books.levels, sides, slot, scale) and rescale(books.levels, sides, SCRATCH, scale)):
-        return False
-    for side in range(2):
-        floor = max(_known(books, slot, side, scale), _known(books, page, side, scale))
-        ours, theirs = 2 * slot + side, 2 * SCRATCH + side
-        a = sides[ours, FIRST] + sides[ours, COUNT] - 1
-        b = sides[theirs, FIRST] + sides[theirs, COUNT] - 1
-        while True:
-            more = a >= sides[ours, FIRST] and books.levels[a, KEY] >= floor
-            if more != (b >= sides[theirs, FIRST] and books.levels[b, KEY] >= floor):
-                return False
-            if not more:
-                break
-            if books.levels[a, KEY] != books.levels[b, KEY]:
-                return False
-            if not same_value(
-                books.levels[a, SIZE],
-                books.levels[a, SIZE_EXPONENT],
-                books.levels[b, SIZE],
-                books.levels[b, SIZE_EXPONENT],
-            ):
-                return False
-            a -= 1
-            b -= 1
-    return True
-
-
-@inner
-def _known(books, slot, side, scale):
-    """The lowest key of a side that a slot knows, in units of 10**scale; the least number where it knows all."""
-    word = books.words[slot]
-    at = KNOWN_ASK if side else KNOWN_BID
-    if word[at] == NONE:
-        return -MOST
-    key = scaled(word[at], word[at + 1], scale)
-    return -key if side else key
-
-
-@inner
-def _note_top(books, slot):
-    word = books.words[slot]
-    if word[QUOTE_ROW] >= 0 and word[LAST_ID] != NONE:
-        row = books.quotes[word[QUOTE_ROW], 0, word[TOPS] % RING]
-        row[T_ID] = word[LAST_ID]
-        write_top(books, slot, row)
-        word[TOPS] += 1
-
-
-@inner
-def _compare(books, slot, top, quote):
-    """Compares a quote with the book's top at the same id."""
-    books.words[slot, C_QUOTES_COMPARED] += 1
-    if same_top(top, quote):
-        books.words[slot, C_QUOTES_EQUAL] += 1
-        books.words[slot, QUOTE_BAD] = 0
-        return BY_QUOTE
-    books.words[slot, QUOTE_BAD] = 1
-    return 0
-
-
-@inner
-def _compare_waiting_quotes(books, slot):
-    """Compares the quotes that came before the update just applied; older ones are dropped."""
-    word = books.words[slot]
-    if word[QUOTE_ROW] < 0 or word[TOPS] == 0:
-        return 0
-    proven = 0
-    top = books.quotes[word[QUOTE_ROW], 0, (word[TOPS] - 1) % RING]
-    while word[WAITING_FROM] < word[WAITING_TO]:
-        quote = books.quotes[word[QUOTE_ROW], 1, word[WAITING_FROM] % RING]
-        if quote[T_ID] > top[T_ID]:
-            break
-        if quote[T_ID] == top[T_ID]:
-            proven = _compare(books, slot, top, quote)
-        word[WAITING_FROM] += 1
-    return proven
-
-
-@inner
-def _meet_quote(books, slot, messages, i):
-    """A quote meets a book: compared with the top at its id, or kept until that id comes."""
-    word = books.words[slot]
-    at = word[TOPS] - 1
-    oldest = max(word[TOPS] - RING, 0)
-    while at >= oldest and books.quotes[word[QUOTE_ROW], 0, at % RING, T_ID] > messages.row[i, M_LAST_ID]:
-        at -= 1
-    row = books.quotes[word[QUOTE_ROW], 1, word[WAITING_TO] % RING]
-    if at >= oldest and books.quotes[word[QUOTE_ROW], 0, at % RING, T_ID] == messages.row[i, M_LAST_ID]:
-        quote = np.empty(len(row), np.int64)
-        write_quote(messages, i, quote)
-        return _compare(books, slot, books.quotes[word[QUOTE_ROW], 0, at % RING], quote)
-    if word[LAST_ID] == NONE or messages.row[i, M_LAST_ID] > word[LAST_ID] or word[PHASE] != LIVE:
-        if word[WAITING_TO] - word[WAITING_FROM] == RING:
-            word[WAITING_FROM] += 1
-        write_quote(messages, i, row)
-        word[WAITING_TO] += 1
-    return 0
 
 
 @inner
@@ -841,7 +524,7 @@ def _take_quote(books, streams, messages, judged, i):
         if word[PHASE] != UNBORN:
             proven = 0
             if word[QUOTE_ROW] >= 0 and messages.row[i, M_LAST_ID] != NONE:
-                proven = _meet_quote(books, slot, messages, i)
+                proven = meet_quote(books, slot, messages, i)
             if (
                 _rank(book_state(books.words, slot)[0]) >= worst
             ):  # of equals the one met first, which is last in the chain

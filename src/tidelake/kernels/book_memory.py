@@ -67,6 +67,7 @@ RING = 512  # tops, and quotes that wait, per book
 ) = range(31)
 FIRST_COUNTER = 31
 UNBORN, WAITING, LIVE = range(3)
+SCRATCH = 0  # the slot of the scratch book
 
 # Words of a group: the books and the last page of one symbol.
 HEAD, PAGE_SLOT, PAGE_ID, PAGE_SERIAL = range(4)
