@@ -5,7 +5,6 @@ import json
 import time
 from datetime import timedelta
 
-import msgspec
 import pyarrow as pa
 import pytest
 
@@ -401,15 +400,19 @@ def test_wrong_words_are_refused_before_anything_begins(store):
 
 
 def test_unverified_books_want_one_page_after_each_opening():
-    from tidelake.raw.frame import encode_lines
+    from tidelake.raw.frame import Frame, encode_line, encode_lines
     from tidelake.tables.segment_lines import split
 
     judge = Unverified(["BTC-USDT"], pages=True)
     assert judge.wanted() == []
     opened = encode_lines(0, [(10**18, 1, "open", b"")], "wss://x")
-    page = msgspec.json.encode({"n": 0, "recv_ns": 10**18, "mono_ns": 1, "kind": "page", "symbol": "BTC-USDT"}) + b"\n"
+    page, other = (
+        encode_line(Frame(0, 10**18, 1, "page", b"{}", feed=feed, symbol="BTC-USDT"))
+        for feed in ("book", "open_interest")
+    )
     for _ in range(2):
         judge.take(split(opened, first_n=0, known_before_ns=0))
+        judge.take(split(other, first_n=0, known_before_ns=0))
         assert [want.symbol for want in judge.wanted()] == ["BTC-USDT"]
         judge.take(split(page, first_n=0, known_before_ns=0))
         assert judge.wanted() == []

@@ -2,18 +2,21 @@
 
 import asyncio
 import json
+import time
 
 import pyarrow as pa
 import pytest
 
+import tidelake
 from tests.jobs.test_capture import QUICK, kept, lanes
 from tests.transport.socket_server import SocketServer
 from tests.venues.frames import EXAMPLES, RECV_NS
 from tests.venues.test_frames import MAPPINGS, rows_of
-from tidelake.jobs.capture import CaptureSettings, capture_async
+from tidelake.jobs.capture import CaptureSettings, capture, capture_async
 from tidelake.jobs.capture_plan import plan_links
 from tidelake.jobs.session import Settings
 from tidelake.raw.store import Store
+from tidelake.sim.playback import Item, Playback
 from tidelake.venues.registry import venue, venues
 
 CHANNELS = ("candles", "funding", "open_interest", "liquidations")
@@ -99,6 +102,50 @@ def key_type(channel):
     return pa.int64() if channel == "candles" else pa.string()
 
 
+USDM, COINM = "https://fapi.binance.com/fapi/v1/openInterest", "https://dapi.binance.com/dapi/v1/openInterest"
+POLLED = {
+    "binance-usdm": ("BTC-USDT-PERP", f"{USDM}?symbol=BTCUSDT", "base", "10659.509"),
+    "binance-coinm": ("BTC-USD-PERP", f"{COINM}?symbol=BTCUSD_PERP", "contracts", None),
+}
+
+
+@pytest.mark.parametrize("channels", [("open_interest",), ("open_interest", "liquidations")])
+@pytest.mark.parametrize("source", POLLED)
+def test_open_interest_that_no_stream_tells_is_asked_by_rest(source, channels, tmp_path):
+    symbol, address, unit, base = POLLED[source]
+    at_ms = time.time_ns() // 1_000_000
+    said = {"symbol": address.partition("=")[2], "openInterest": "10659.509", "time": at_ms}
+    page = Item(at_ms * 1_000_000, "page", json.dumps(said).encode(), f"GET {address}")
+    lake = tidelake.open(tmp_path / "lake")
+    with Playback([page], speed=0, wait_for_message=True, stay_open=True) as server:
+        settings = Settings(url=server.url, patience=QUICK)
+        asked = {source: [symbol, "NO-SUCH-PERP"]}
+        capturing = CaptureSettings(publish=lambda table, rows: None)
+        report = capture(
+            Store.open(tmp_path / "lake"), asked, channels=channels, seconds=1.0, settings=settings, capturing=capturing
+        )
+    rows = {(row.symbol, row.channel): row for row in report.rows}
+    told = rows[symbol, "open_interest"]
+    assert (told.state, told.rows, told.gaps) == ("captured", 1, 0)
+    assert rows["NO-SUCH-PERP", "open_interest"].rows == 0
+    lake.derive()
+    (row,) = lake.scan("open_interest").collect().to_dicts()
+    assert (row["symbol"], row["size_unit"], row["channel"]) == (symbol, unit, "openInterest")
+    assert f"{row['open_interest'].normalize():f}" == "10659.509"
+    assert (row["open_interest_base"] and f"{row['open_interest_base'].normalize():f}") == base
+    assert row["event_time"].timestamp() == pytest.approx(at_ms / 1000)
+
+
+def test_a_plan_names_the_page_of_a_polled_channel():
+    links, left = plan_links(venue("binance-usdm"), ["BTC-USDT-PERP"], ["open_interest", "funding"])
+    assert left == []
+    (link,) = links
+    assert [(stream.name, stream.polled) for stream in link.streams] == [
+        ("GET /fapi/v1/openInterest?symbol=BTCUSDT", True),
+        ("btcusdt@markPrice@1s", False),
+    ]
+
+
 def test_a_test_request_of_deribit_is_answered_and_kept(tmp_path):
     heard = []
 
@@ -116,3 +163,17 @@ def test_a_test_request_of_deribit_is_answered_and_kept(tmp_path):
     assert "public/test" in methods
     kinds = [(f.kind, json.loads(f.payload or b"{}").get("method")) for f in kept(store)]
     assert kinds.index(("frame", "heartbeat")) < kinds.index(("sent", "public/test"))
+
+
+def test_a_polled_page_that_never_comes_is_a_failure(tmp_path):
+    with Playback([], speed=0, wait_for_message=True, stay_open=True) as server:
+        settings = Settings(url=server.url, patience=QUICK)
+        report = capture(
+            Store.open(tmp_path / "lake"),
+            {"binance-usdm": ["BTC-USDT-PERP"]},
+            channels=["open_interest"],
+            seconds=0.6,
+            settings=settings,
+        )
+    (row,) = report.rows
+    assert (row.state, row.reason, report.exit_code) == ("failed", "no page was answered", 1)

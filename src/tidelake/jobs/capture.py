@@ -24,7 +24,7 @@ import numpy as np
 
 from tidelake.errors import ConfigError, SourceError
 from tidelake.jobs.capture_flow import QUEUE_BYTES, BookCounts, Flow, Publish, Unverified, Verifier
-from tidelake.jobs.capture_lane import CaptureLane
+from tidelake.jobs.capture_lane import CaptureLane, Visits
 from tidelake.jobs.capture_plan import LeftOut, PlannedLink, plan_links
 from tidelake.jobs.capture_report import CapturedStream, CaptureReport, LinkReport
 from tidelake.jobs.capture_rounds import Rounds
@@ -199,7 +199,7 @@ class _Capture:
 
     def _open(self, plan: PlannedLink, *, published: bool = True) -> CaptureLane:
         number, venue, given = next(self._numbers), plan.venue, self.session.settings
-        names = [stream.name for stream in plan.streams]
+        names = [stream.name for stream in plan.streams if not stream.polled]
         link = Link(
             number, plan.sockets, plan.url, names, self.session.http.rates, patience=given.patience, clock=given.clock
         )
@@ -220,9 +220,22 @@ class _Capture:
         make = self.settings.verifier or partial(_judge, levels=levels)
         judged = plan.symbols(*self.regimes.tables) if self.regimes else []
         self.flow.add(number, venue.source, judged, lambda: make(plan), published=published)
-        audited = plan.symbols("book") if plan.sockets.audit_page else []
-        audits = Rounds(audited, self.settings.audit_seconds, time.monotonic())
-        return CaptureLane(number, plan, link, writer, self.flow, self.session, audits, self.regimes)
+        return CaptureLane(
+            number, plan, link, writer, self.flow, self.session, self._visits(plan), regimes=self.regimes
+        )
+
+    def _visits(self, plan: PlannedLink) -> list[Visits]:
+        """What is asked by REST from time to time: pages that audit books, and channels that are polled."""
+        now, sockets = time.monotonic(), plan.sockets
+        found = []
+        for channel, poll in sockets.polled.items():
+            if symbols := plan.symbols(channel):
+                at_once = now - poll.seconds / len(symbols)
+                found.append(Visits(channel, poll.page, Rounds(symbols, poll.seconds, at_once)))
+        if sockets.audit_page is not None:
+            rounds = Rounds(plan.symbols("book"), self.settings.audit_seconds, now)
+            found.append(Visits("book", sockets.audit_page, rounds))
+        return found
 
     async def run(self, seconds: float | None) -> CaptureReport:
         """Until the time is over or the task is cancelled."""
@@ -252,7 +265,7 @@ class _Capture:
             self._syncs.submit(lane.writer.sync)
             lane.rotate_when_due(self._seals, self.settings.rotate_seconds, self.settings.rotate_bytes)
             lane.synchronise()
-            lane.audit()
+            lane.visit()
             if lane.link.renewal_due and lane.number not in self._renewals:
                 self._renewals[lane.number] = asyncio.create_task(self._renew(lane))
         if self.session.settings.progress is not None:
@@ -342,22 +355,24 @@ class _Capture:
         states, counts = self.flow.states(), self.flow.counts()
         rows = []
         for symbol, channel in dict.fromkeys((stream.symbol, stream.channel) for stream in lane.plan.streams):
-            row = CapturedStream(source, symbol, channel, "captured" if lane.link.opens else "failed")
+            polled = channel in lane.plan.sockets.polled
+            there = lane.visited.get((channel, symbol), 1) if polled else lane.link.opens
+            row = CapturedStream(source, symbol, channel, "captured" if there else "failed")
             tables = TABLES_OF.get(channel, (channel,))
             counted = counts.get((source, symbol), BookCounts()) if channel == "book" else BookCounts()
             row = replace(
                 row,
                 rows=sum(self.flow.rows[source, table, symbol] for table in tables),
                 gaps=gaps.get((channel, symbol), 0)
-                + (len(lane.link.losses) if channel != "trades" else 0)
+                + (len(lane.link.losses) if channel != "trades" and not polled else 0)
                 + counted.breaks,
                 book=states.get((source, symbol), "") if channel == "book" else "",
                 falls=counted.falls,
                 audits=counted.audits,
                 audits_equal=counted.audits_equal,
             )
-            if not lane.link.opens:
-                row = replace(row, reason="no connection was made")
+            if not there:
+                row = replace(row, reason="no page was answered" if polled else "no connection was made")
             if (symbol, channel) in refused:
                 row = replace(row, state="refused", reason=refused[symbol, channel])
             rows.append(row)

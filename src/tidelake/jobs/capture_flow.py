@@ -88,7 +88,8 @@ class Unverified:
             self._missing = list(self._symbols)
         for line in lines.holding((b'"kind":"page"',)).tolist():
             text = lines.lines[line].as_py()
-            self._missing = [symbol for symbol in self._missing if b'"symbol":"%s"' % symbol.encode() not in text]
+            if b'"feed":"book"' in text:
+                self._missing = [symbol for symbol in self._missing if b'"symbol":"%s"' % symbol.encode() not in text]
 
     def judged(self, quotes: pa.Table) -> pa.Table:
         return quotes

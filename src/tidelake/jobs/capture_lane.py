@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -38,6 +39,16 @@ class _Attempt:
 
 
 @dataclass
+class Visits:
+    """Pages of one channel that are asked for from time to time; `tasks` by symbol, for one may be long in coming."""
+
+    channel: str
+    page: Callable[[str], Request]
+    rounds: Rounds
+    tasks: "dict[str, asyncio.Task[None]]" = field(default_factory=dict)
+
+
+@dataclass
 class CaptureLane:
     """A link, its lane and its place in the flow.
 
@@ -46,7 +57,8 @@ class CaptureLane:
         plan: What the link carries.
         pages: REST snapshots kept.
         sealed: Entries of the lane.
-        audits: Whose book is to be compared with a REST page when.
+        visits: Pages that are asked for from time to time: those of books are compared with the book that stands.
+        visited: How many pages were kept by channel and symbol, 0 where one was asked and none came.
         regimes: What it seals tells the tags of the minutes of its streams; None: it tells none.
         retiring: Another lane takes over; its books are not synchronised again.
     """
@@ -57,7 +69,8 @@ class CaptureLane:
     writer: LaneWriter
     flow: Flow
     session: Session
-    audits: Rounds
+    visits: list[Visits]
+    visited: Counter[tuple[str, str]] = field(default_factory=Counter)
     regimes: LiveRegimes | None = None
     pages: int = 0
     sealed: list[Entry] = field(default_factory=list)
@@ -65,7 +78,6 @@ class CaptureLane:
     task: "asyncio.Task[None] | None" = None
     _part_since: float = field(default_factory=time.monotonic)
     _attempts: dict[str, _Attempt] = field(default_factory=dict)
-    _auditing: "asyncio.Task[None] | None" = None
     _held: list[Heard] = field(default_factory=list)
     _stuck_since: float = 0.0
     _sealing: "Future[list[Entry]] | None" = None
@@ -106,11 +118,10 @@ class CaptureLane:
                 key=self.writer.lane,
             ) from exc
 
-    def keep(self, payload: bytes, kind: Kind, *, request: str = "", symbol: str = "", status: int = 0,
+    def keep(self, payload: bytes, kind: Kind, *, request: str = "", feed: str = "", symbol: str = "", status: int = 0,
              recv_ns: int | None = None, mono_ns: int | None = None) -> None:  # fmt: skip
         """Keep one line that did not come over the socket, after all that came before it."""
         self.move()
-        feed = "book" if kind == "page" else ""
         frame = self.writer.append(
             payload=payload, kind=kind, request=request, feed=feed, symbol=symbol, status=status,
             recv_ns=recv_ns, mono_ns=mono_ns, sync=False,
@@ -150,29 +161,32 @@ class CaptureLane:
 
     def _synchronise_one(self, want: Wanted, attempt: _Attempt) -> None:
         if want.by == "page":
-            attempt.task = asyncio.create_task(self._page(want.symbol, self.plan.sockets.book_page))
+            if (page := self.plan.sockets.book_page) is not None:
+                attempt.task = asyncio.create_task(self._page("book", want.symbol, page))
         else:
             found = [s.name for s in self.plan.streams if s.symbol == want.symbol and s.channel == "book"]
             self.link.resubscribe(found)
 
-    def audit(self) -> None:
-        """Fetch the page of the book whose turn it is: the engine compares it at its update id."""
-        idle = self._auditing is None or self._auditing.done()
-        if not idle or self.retiring or not self.link.ready:
-            return
-        if (symbol := self.audits.due(time.monotonic())) is not None:
-            self._auditing = asyncio.create_task(self._page(symbol, self.plan.sockets.audit_page))
+    def visit(self) -> None:
+        """Ask for the pages whose turn it is; the engine compares those of books at their update ids."""
+        for each in self.visits:
+            if self.retiring or (each.channel == "book" and not self.link.ready):
+                continue
+            each.tasks = {symbol: task for symbol, task in each.tasks.items() if not task.done()}
+            symbol = each.rounds.due(time.monotonic())
+            if symbol is not None and symbol not in each.tasks:
+                self.visited[each.channel, symbol] += 0
+                each.tasks[symbol] = asyncio.create_task(self._page(each.channel, symbol, each.page))
 
-    async def _page(self, symbol: str, page: Callable[[str], Request] | None) -> None:
-        if page is None:
-            return
+    async def _page(self, channel: str, symbol: str, page: Callable[[str], Request]) -> None:
         try:
             answer = await self.session.ask(self.plan.venue, page(self.plan.venue.venue_symbol(symbol)))
         except SourceError:
-            return  # logged where it was asked; the book stays invalid and is wanted again
-        self.keep(answer.body, "page", request=f"GET {answer.url}", symbol=symbol, status=answer.status,
+            return  # logged where it was asked; a book stays invalid and is wanted again
+        self.keep(answer.body, "page", request=f"GET {answer.url}", feed=channel, symbol=symbol, status=answer.status,
                   recv_ns=answer.recv_ns, mono_ns=answer.mono_ns)  # fmt: skip
         self.pages += 1
+        self.visited[channel, symbol] += 1
 
     @property
     def synchronised(self) -> bool:
@@ -188,7 +202,9 @@ class CaptureLane:
         """End the link and keep what it had heard until then."""
         self.retiring = True
         await self.link.stop()
-        for task in (self._auditing, *(attempt.task for attempt in self._attempts.values())):
+        visits = [task for each in self.visits for task in each.tasks.values()]
+        attempts = [each.task for each in self._attempts.values()]
+        for task in (*visits, *attempts):
             if task is not None:
                 task.cancel()
         self.move()

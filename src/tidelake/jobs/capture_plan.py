@@ -11,11 +11,12 @@ from tidelake.venues.spec import Sockets, Venue
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One stream to subscribe: its name at the venue, and what it carries."""
+    """One stream to subscribe: its name at the venue, and what it carries; of a polled one the page that tells it."""
 
     name: str
     symbol: str
     channel: str
+    polled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def plan_links(
     Raises:
         ConfigError: The venue has no sockets, or none with one of the channels.
     """
-    known = sorted({channel for sockets in venue.sockets for channel in sockets.channels})
+    known = sorted({channel for sockets in venue.sockets for channel in (*sockets.channels, *sockets.polled)})
     if unknown := [channel for channel in channels if channel not in known]:
         has = f"it has {', '.join(known)}" if known else "it cannot be captured"
         raise ConfigError(f"{venue.source} has no channel {', '.join(unknown)} over WebSocket; {has}")
@@ -71,24 +72,27 @@ def plan_links(
     for symbol in dict.fromkeys(symbols):
         for channel in dict.fromkeys(channels):
             try:
-                place, names = _names(venue, symbol, channel)
+                place, found = _streams(venue, symbol, channel)
             except ValueError as exc:
                 left.append(LeftOut(venue.source, symbol, channel, str(exc)))
             else:
-                streams[place] += [Stream(name, symbol, channel) for name in names]
+                streams[place] += found
     return [
         PlannedLink(venue, sockets, _address(venue, sockets, url), tuple(part))
-        for sockets, found in zip(venue.sockets, streams.values(), strict=True)
-        for part in _parts(found, sockets.streams_per_connection - len(sockets.always))
+        for sockets, mine in zip(venue.sockets, streams.values(), strict=True)
+        for part in _parts(mine, sockets.streams_per_connection - len(sockets.always))
     ], left
 
 
-def _names(venue: Venue, symbol: str, channel: str) -> tuple[int, tuple[str, ...]]:
+def _streams(venue: Venue, symbol: str, channel: str) -> tuple[int, list[Stream]]:
     for place, sockets in enumerate(venue.sockets):
         name = (sockets.symbol or venue.venue_symbol)(symbol)
         if channel in sockets.channels and sockets.serves(name, channel):
-            return place, sockets.channels[channel](name)
-    raise ValueError(f"{venue.source} has no {channel} of {symbol} over WebSocket")
+            return place, [Stream(word, symbol, channel) for word in sockets.channels[channel](name)]
+        if channel in sockets.polled and sockets.serves(name, channel):
+            page = sockets.polled[channel].page(venue.venue_symbol(symbol))
+            return place, [Stream(f"GET {page.path}", symbol, channel, polled=True)]
+    raise ValueError(f"{venue.source} has no live {channel} of {symbol}")
 
 
 def _parts(streams: Sequence[Stream], width: int) -> list[tuple[Stream, ...]]:

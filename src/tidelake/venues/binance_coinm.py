@@ -21,7 +21,7 @@ from tidelake.venues import binance_books, symbols
 from tidelake.venues.binance_spot import refusal, stream
 from tidelake.venues.binance_usdm import STATUS, contract, futures_sockets
 from tidelake.venues.payloads import decode, each
-from tidelake.venues.spec import Context, Rate, Record, Request, Unreadable, Venue
+from tidelake.venues.spec import Context, Poll, Rate, Record, Request, Unreadable, Venue
 
 
 def canonical(name: str) -> str:
@@ -62,6 +62,11 @@ def book_page(symbol: str) -> Request:
     return Request(f"/dapi/v1/depth?symbol={symbol}&limit=1000", weight=20)
 
 
+def open_interest_page(symbol: str) -> Request:
+    """Open interest now: no stream tells it."""
+    return Request(f"/dapi/v1/openInterest?symbol={symbol}")
+
+
 SOCKETS = futures_sockets(
     url="wss://dstream.binance.com/stream",
     channels={
@@ -73,6 +78,7 @@ SOCKETS = futures_sockets(
         "liquidations": stream("forceOrder"),
     },
     always=("btcusd_perp@markPrice",),  # liquidations may stay away for hours: this shows that the connection lives
+    polled={"open_interest": Poll(open_interest_page, 60.0)},  # our choice: it weighs 1
     book_page=book_page,
     audit_page=book_page,
 )

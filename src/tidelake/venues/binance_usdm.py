@@ -25,7 +25,7 @@ from tidelake.raw.frame import Frame
 from tidelake.venues import binance_books, symbols
 from tidelake.venues.binance_spot import binance_sockets, grid, refusal, stream
 from tidelake.venues.payloads import decode, each
-from tidelake.venues.spec import Context, Rate, Record, Request, Unreadable, Venue
+from tidelake.venues.spec import Context, Poll, Rate, Record, Request, Unreadable, Venue
 
 QUOTES = ("USDT", "USDC", "BUSD", "FDUSD", "USD1", "BTC", "ETH", "U")
 NEVER_MS = 4_133_404_800_000  # what a perpetual gives as its delivery date
@@ -85,6 +85,11 @@ def book_page(symbol: str) -> Request:
     return Request(f"/fapi/v1/depth?symbol={symbol}&limit=1000", weight=20)
 
 
+def open_interest_page(symbol: str) -> Request:
+    """Open interest now: no stream tells it."""
+    return Request(f"/fapi/v1/openInterest?symbol={symbol}")
+
+
 futures_sockets = partial(binance_sockets, rate=Rate(weight=10, seconds=1.0))
 PUBLIC = futures_sockets(
     url="wss://fstream.binance.com/public/stream",
@@ -100,6 +105,7 @@ MARKET = futures_sockets(
         "liquidations": stream("forceOrder"),
     },
     always=("btcusdt@markPrice",),  # liquidations may stay away for hours: this shows that the connection lives
+    polled={"open_interest": Poll(open_interest_page, 60.0)},  # our choice: it weighs 1
 )
 
 VENUE = Venue(

@@ -107,6 +107,14 @@ def _serves_all(_: str, __: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Poll:
+    """A channel that the venue tells by REST alone: the page of one symbol, asked once in so many seconds."""
+
+    page: Callable[[str], Request]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sockets:
     """How a venue streams from one address. A stream name is whatever text names one of its streams without doubt.
 
@@ -133,6 +141,7 @@ class Sockets:
         book_page: REST snapshot of a book, by the venue's REST symbol, where the book rule needs one.
         audit_page: REST snapshot with its update id, to be laid beside a standing book from time to time; fewer levels
             than `book_page` where that weighs less.
+        polled: Channels that are asked for by REST beside what is streamed from here; the pages stand in the same lane.
     """
 
     url: str
@@ -156,6 +165,7 @@ class Sockets:
     renew_after: timedelta | None = None
     book_page: Callable[[str], Request] | None = None
     audit_page: Callable[[str], Request] | None = None
+    polled: Mapping[str, Poll] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
