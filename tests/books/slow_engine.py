@@ -111,11 +111,18 @@ class Book:
     def bounds(self):
         return min(self.bids, default=None), max(self.asks, default=None)
 
-    def within(self, *bounds):
-        """Prices and sizes that all bounds know."""
-        bids = {p: Decimal(s) for p, (_, s) in self.bids.items() if all(b[0] is None or p >= b[0] for b in bounds)}
-        asks = {p: Decimal(s) for p, (_, s) in self.asks.items() if all(b[1] is None or p <= b[1] for b in bounds)}
-        return bids, asks
+    def agrees(self, other, whole):
+        """Whether all levels held here stand in the other, down to the prices to which that is whole."""
+        bid, ask = whole
+        for price, (_, size) in self.bids.items():
+            known = price in other.bids or bid is None or price >= bid
+            if known and (price not in other.bids or Decimal(other.bids[price][1]) != Decimal(size)):
+                return False
+        for price, (_, size) in self.asks.items():
+            known = price in other.asks or ask is None or price <= ask
+            if known and (price not in other.asks or Decimal(other.asks[price][1]) != Decimal(size)):
+                return False
+        return True
 
     def kraken_checksum(self, places):
         def text(value, decimals):
@@ -390,7 +397,8 @@ class Kept:
         for said in self.kept[at:]:
             book.apply(said.levels)
         self.counts["audits_compared"] += 1
-        if book.within(*bounds) == self.book.within(*bounds):
+        ours, theirs = self.book, book
+        if ours.agrees(theirs, bounds[1]) and theirs.agrees(ours, bounds[0]):
             self.counts["audits_equal"] += 1
             self.quote_bad = False
             return {"audit"}

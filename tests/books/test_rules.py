@@ -135,6 +135,33 @@ def test_a_quote_that_differs_asks_for_a_page_and_an_equal_page_settles_it():
     ]
 
 
+@pytest.mark.parametrize(
+    ("bids", "state"),
+    [
+        ((("99", "1"), ("98", "2")), "VALID"),  # the level that an update set below the first page
+        ((("99", "1"), ("98", "3")), "INVALID"),
+        ((("99", "1"), ("97", "1")), "INVALID"),  # it lacks that level, and goes further down
+        ((("99", "1"),), "VALID"),  # it does not go so far down
+        ((("99", "1"), ("98", "2"), ("97", "1")), "VALID"),  # of a level below the first page nothing was known
+    ],
+)
+def test_an_audit_compares_what_updates_set_beyond_the_first_page(bids, state):
+    def message(kind, first, last, *levels):
+        return Said(kind, "BTC-USD", "depth@100ms", levels, first, last)
+
+    asks = ("ask", "101", "1")
+    messages = [
+        message("page", None, 10, ("bid", "99", "1"), asks),
+        message("update", 11, 12, ("bid", "98", "2")),
+        message("page", None, 12, *(("bid", *level) for level in bids), asks),
+    ]
+    engine = BookEngine("binance-spot")
+    engine.run(as_frames(messages, {("BTC-USD", "depth@100ms"): (0, (-1, -1))}), recv_ns(messages))
+    stream = BookStream("BTC-USD", "depth@100ms")
+    assert engine.state(stream)[0] == state
+    assert engine.counters(stream)["audits_compared"] == 1
+
+
 # The book, and its checksum, of https://docs.kraken.com/api/docs/guides/spot-ws-book-v2
 ASKS = (
     "45285.2 0.00100000, 45286.4 1.54571953, 45286.6 1.54571109, 45289.6 1.54560911, 45290.2 0.15890660, "

@@ -171,33 +171,41 @@ def audit(books, rule, slot):
 
 @inner
 def _same_book(books, slot, page):
-    """Whether a book equals the scratch slot at all prices that both it and the page know."""
+    """Whether a book equals the scratch slot, which holds the page rolled forward, wherever one of them is whole.
+
+    A level that the book holds must stand in the page down to the page's worst price, and the other way round; below
+    both worst prices nothing is known.
+    """
     sides = books.sides
     scale = min(sides[2 * slot, SCALE], sides[2 * SCRATCH, SCALE])
     if not (rescale(books.levels, sides, slot, scale) and rescale(books.levels, sides, SCRATCH, scale)):
         return False
     for side in range(2):
-        floor = max(_known(books, slot, side, scale), _known(books, page, side, scale))
+        whole_ours, whole_theirs = _known(books, slot, side, scale), _known(books, page, side, scale)
         ours, theirs = 2 * slot + side, 2 * SCRATCH + side
         a = sides[ours, FIRST] + sides[ours, COUNT] - 1
         b = sides[theirs, FIRST] + sides[theirs, COUNT] - 1
-        while True:
-            more = a >= sides[ours, FIRST] and books.levels[a, KEY] >= floor
-            if more != (b >= sides[theirs, FIRST] and books.levels[b, KEY] >= floor):
-                return False
-            if not more:
-                break
-            if books.levels[a, KEY] != books.levels[b, KEY]:
-                return False
-            if not same_value(
-                books.levels[a, SIZE],
-                books.levels[a, SIZE_EXPONENT],
-                books.levels[b, SIZE],
-                books.levels[b, SIZE_EXPONENT],
-            ):
-                return False
-            a -= 1
-            b -= 1
+        while a >= sides[ours, FIRST] or b >= sides[theirs, FIRST]:
+            our_key = books.levels[a, KEY] if a >= sides[ours, FIRST] else -MOST
+            their_key = books.levels[b, KEY] if b >= sides[theirs, FIRST] else -MOST
+            if our_key == their_key:
+                if not same_value(
+                    books.levels[a, SIZE],
+                    books.levels[a, SIZE_EXPONENT],
+                    books.levels[b, SIZE],
+                    books.levels[b, SIZE_EXPONENT],
+                ):
+                    return False
+                a -= 1
+                b -= 1
+            elif our_key > their_key:
+                if our_key >= whole_theirs:
+                    return False
+                a -= 1
+            else:
+                if their_key >= whole_ours:
+                    return False
+                b -= 1
     return True
 
 
