@@ -1,10 +1,13 @@
 """Books as a capture tells them, against an engine that is asked after every message."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from tests.live.live_rows import BookMessages
 from tidelake.books.engine import BookEngine
-from tidelake.jobs import capture_told
+from tidelake.errors import FormatDrift
 from tidelake.jobs.capture_told import BookTeller
 
 WITH_A_HOLE = [*range(1, 20), *range(22, 30)]
@@ -42,14 +45,24 @@ def test_a_row_after_each_message_says_what_the_engine_holds(numbers):
     assert [row["update_id"] for row in broken] == ([22] if numbers is WITH_A_HOLE else [])
 
 
-@pytest.mark.parametrize("cuts", [1, 2, 5])
-def test_a_long_batch_is_told_in_steps_and_a_loss_is_never_hidden(cuts, monkeypatch):
-    monkeypatch.setattr(capture_told, "MOST_CUTS", cuts)
-    rows = told(BookMessages(WITH_A_HOLE))
-    monkeypatch.setattr(capture_told, "MOST_CUTS", 10_000)
-    assert any(row["reason"] == "sequence break" for row in rows)
-    assert len(rows) <= 2 * cuts
-    ones = {row["recv_ns"]: row for row in told(BookMessages(WITH_A_HOLE))}
-    standing = [row for row in rows if row["validity"] == "VALID"]
-    assert all(ones[row["recv_ns"]] == row for row in standing)
-    assert standing or cuts == 1
+def test_rows_do_not_depend_on_how_the_messages_are_cut():
+    messages = BookMessages(WITH_A_HOLE)
+    frames, recv_ns = messages.frames()
+    whole = told(messages)
+    assert [row["reason"] for row in whole].count("sequence break") == 1
+    for size in (1, 2, 7):
+        teller, found = BookTeller(BookEngine(messages.source), LEVELS), []
+        for start in range(0, len(frames), size):
+            part = frames.part(start, min(start + size, len(frames)))
+            teller.run(part, recv_ns[start : start + size])
+            rows = teller.rows()
+            found += rows.to_pylist() if rows is not None else []
+        assert found == whole
+
+
+def test_a_level_that_no_decimal_of_the_rows_can_hold_is_an_error():
+    messages = BookMessages(range(1, 5))
+    frames, recv_ns = messages.frames()
+    odd = replace(frames, price_exponent=np.full_like(frames.price_exponent, -19))
+    with pytest.raises(FormatDrift, match=r"does not fit Decimal\(38, 18\)"):
+        BookTeller(BookEngine(messages.source), LEVELS).run(odd, recv_ns)

@@ -5,7 +5,7 @@ into calls. All state is in arrays, so that it can be written down and taken up 
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
@@ -51,6 +51,7 @@ from tidelake.kernels.book_standing import book_state
 from tidelake.kernels.checksums import TEXT_BYTES
 
 Integers = npt.NDArray[np.int64]
+Judge = Callable[[Books, Integers, Integers, Messages, Integers, int], tuple[int, int, int, int]]
 
 FIRST_LEVELS = 64
 NS = 10**9
@@ -115,12 +116,13 @@ class BookEngine:
         )  # places of each arena that are taken
         self._add_slot()  # the scratch slot
 
-    def run(self, frames: BookFrames, recv_ns: Integers) -> Verdicts:
+    def run(self, frames: BookFrames, recv_ns: Integers, judge: Judge = run_messages) -> Verdicts:
         """Judge messages, in order.
 
         Args:
             frames: The messages; a stream that was not met before gets a book.
             recv_ns: int64[n], when each was received: it picks among dated rules.
+            judge: What judges them, and may note more beside; it takes and gives what `run_messages` does.
         """
         count = len(frames)
         judged = np.zeros((count, JUDGED), np.int64)
@@ -129,7 +131,7 @@ class BookEngine:
             messages = self._messages(frames, recv_ns)
             at, what = 0, -1
             while what != DONE:
-                at, what, slot, needed = run_messages(self._books, self._rule_table, streams, messages, judged, at)
+                at, what, slot, needed = judge(self._books, self._rule_table, streams, messages, judged, at)
                 self._grow(what, slot, needed)
         return Verdicts(
             judged[:, J_STATE].astype(np.uint8),
@@ -156,6 +158,10 @@ class BookEngine:
     def streams(self) -> list[BookStream]:
         """The books that an update or snapshot came for, in the order in which they were met."""
         return [stream for stream, _ in self._born()]
+
+    def stream_at(self, slot: int) -> BookStream:
+        """The book in a slot of the engine's memory."""
+        return self._streams[slot]
 
     def counters(self, stream: BookStream) -> dict[str, int]:
         """What was counted of a book; see `kernels.book_memory.COUNTERS`."""

@@ -23,7 +23,7 @@ WARMING = (
 def warm_up() -> None:
     """Have the kernels of books compiled and loaded, before a connection is made whose frames would wait for it."""
     line = encode_line(Frame(0, 1, 1, "frame", WARMING, "wss://stream.binance.com:9443/stream"))
-    BookVerifier("binance-spot", ["BTC-USDT"], pages=True).take(split(line, first_n=0, known_before_ns=0))
+    BookVerifier("binance-spot", ["BTC-USDT"], pages=True, levels=1).take(split(line, first_n=0, known_before_ns=0))
 
 
 class BookVerifier:

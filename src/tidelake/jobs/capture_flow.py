@@ -293,6 +293,7 @@ class Flow:
                 self._decode(lane, table.name, lines)
         except Exception as exc:
             log.exception("live rows of lane %d failed; the raw log is whole", number)
+            lane.verifier = lane.new_verifier()  # it may have judged half of the lines
             self.failed = self.failed or f"{type(exc).__name__}: {exc}"
 
     def _note_losses(self, lane: LaneFlow, lines: SegmentLines, *, shed: bool) -> None:

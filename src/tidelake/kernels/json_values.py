@@ -13,7 +13,7 @@ from tidelake.kernels.json_tokens import NUMBER, STRING, byte_at
 ZERO, NINE, PLUS, MINUS, POINT = 48, 57, 43, 45, 46
 SMALL_E, LARGE_E = 101, 69
 LOW = np.uint64(0xFFFFFFFF)
-POWERS = np.array([10**i for i in range(19)], dtype=np.uint64)
+POWERS = np.array([10**i for i in range(20)], dtype=np.uint64)
 MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
 
 
@@ -44,6 +44,17 @@ def read_integers(text, tokens, types, out, good):
         if value >= 0:
             out[i] = -value if negative else value
             good[i] = True
+
+
+@njit(cache=True, nogil=True, inline="always")
+def wide_product(one, other):
+    """The 128 bits of the product of two uint64, low word first."""
+    a_high, a_low = one >> np.uint64(32), one & LOW
+    b_high, b_low = other >> np.uint64(32), other & LOW
+    low, mid, cross, high = a_low * b_low, a_high * b_low, a_low * b_high, a_high * b_high
+    carry = (low >> np.uint64(32)) + (mid & LOW) + (cross & LOW)
+    high_word = high + (mid >> np.uint64(32)) + (cross >> np.uint64(32)) + (carry >> np.uint64(32))
+    return (low & LOW) | ((carry & LOW) << np.uint64(32)), high_word
 
 
 @njit(cache=True, nogil=True)
@@ -92,13 +103,7 @@ def read_decimals(text, tokens, types, out, good):
             behind += point
         if not plain or count == 0 or count > 18 or behind < 0 or behind > 18:
             continue
-        power = POWERS[18 - behind]
-        a_high, a_low = mantissa >> np.uint64(32), mantissa & LOW
-        b_high, b_low = power >> np.uint64(32), power & LOW
-        low, mid, cross, high = a_low * b_low, a_high * b_low, a_low * b_high, a_high * b_high
-        carry = (low >> np.uint64(32)) + (mid & LOW) + (cross & LOW)
-        low_word = (low & LOW) | ((carry & LOW) << np.uint64(32))
-        high_word = high + (mid >> np.uint64(32)) + (cross >> np.uint64(32)) + (carry >> np.uint64(32))
+        low_word, high_word = wide_product(mantissa, POWERS[18 - behind])
         if negative:
             low_word = ~low_word + np.uint64(1)
             high_word = ~high_word + np.uint64(low_word == 0)
