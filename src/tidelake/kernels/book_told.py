@@ -9,11 +9,11 @@ from tidelake.kernels.book_engine import (
     J_APPLIED,
     S_GROUP,
     S_SLOT,
-    book_state,
     run_messages,
 )
 from tidelake.kernels.book_memory import HEAD, M_KIND, M_STREAM, NEXT, PHASE, UNBORN, Messages
 from tidelake.kernels.book_sides import COUNT, FIRST, KEY, SCALE, SIZE, SIZE_EXPONENT, inner
+from tidelake.kernels.book_standing import book_state
 from tidelake.kernels.json_values import POWERS, wide_product
 
 TOLD_FULL, UNFIT = 100, 101  # beside the codes of `book_engine`
