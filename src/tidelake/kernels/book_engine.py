@@ -4,8 +4,6 @@ Oracle: the engine of dicts and Decimals under tests/books. Nothing here depends
 Numba keeps what it compiled by the time of this file alone: touch it when a module that it calls has changed.
 """
 
-from numba import njit
-
 from tidelake.kernels.book_codes import (
     BY_CHECKSUM,
     BY_CONNECTION,
@@ -100,13 +98,13 @@ from tidelake.kernels.book_sides import (
     clear_slot,
     cut_to_depth,
     fits,
-    inner,
     is_crossed,
     load_levels,
     set_level,
 )
 from tidelake.kernels.book_standing import book_state, fall, note_known, start_book
 from tidelake.kernels.checksums import KRAKEN_LEVELS, OKX_LEVELS, kraken_checksum, okx_checksum
+from tidelake.kernels.compiling import inner, kernel
 
 DONE, SIDES_FULL, UPDATES_FULL, LEVELS_FULL = range(4)
 
@@ -119,7 +117,7 @@ J_STATE, J_REASON, J_PROVEN, J_APPLIED = range(4)
 JUDGED = 4
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def run_messages(books, rules, streams, messages, judged, start):
     """Judges messages from start on.
 

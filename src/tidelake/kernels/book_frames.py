@@ -1,9 +1,9 @@
 """Finds the payloads of segment lines, what lists among them hold, and which messages share a name."""
 
 import numpy as np
-from numba import njit
 
 from tidelake.kernels.book_levels import _word
+from tidelake.kernels.compiling import kernel
 from tidelake.kernels.json_tokens import (
     CLOSE_LIST,
     CLOSE_OBJECT,
@@ -21,7 +21,7 @@ from tidelake.kernels.json_tokens import (
 PAYLOAD_KEY = np.frombuffer(b'"payload":', np.uint8)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_payloads(text, offsets, starts):
     """Where the payload of each segment line starts.
 
@@ -46,7 +46,7 @@ def find_payloads(text, offsets, starts):
                 break
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def group_equal(text, spans, codes, firsts):
     """Number messages by their names: equal spans, equal number.
 
@@ -101,7 +101,7 @@ def group_equal(text, spans, codes, firsts):
     return groups
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def first_places(numbers, out):
     """Where each number from 0 on stands first in numbers: int64[n]; out: int64[m], written, holds -1 before."""
     for i in range(len(numbers)):
@@ -110,7 +110,7 @@ def first_places(numbers, out):
             out[number] = i
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_elements(text, spans, keys, key_at, key_spans, key_found, last_spans, last_types, odd):
     """Find, in payloads that are lists, the wanted keys of the objects among the elements, and the last two elements.
 

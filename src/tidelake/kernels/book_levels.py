@@ -16,8 +16,8 @@ A value is mantissa * 10**exponent. A shape says where a level's values stand. I
 """
 
 import numpy as np
-from numba import njit
 
+from tidelake.kernels.compiling import kernel
 from tidelake.kernels.json_tokens import (
     CLOSE_LIST,
     CLOSE_OBJECT,
@@ -40,7 +40,7 @@ TENS = np.array([10**i for i in range(NANOSECONDS + 1)], dtype=np.int64)
 MOST_NS = (1 << 63) - 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _decimal(text, at, end):
     """Mantissa and exponent of the number at `at`, quoted or not, the place after it, and whether it is plain.
 
@@ -95,7 +95,7 @@ def _decimal(text, at, end):
     return mantissa, exponent, at, -128 <= exponent <= 127
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _word(text, start, stop, words, word_at, first, last):
     """Number of the word from `first` to before `last` that text[start:stop] is; -1 where it is none."""
     for word in range(first, last):
@@ -112,7 +112,7 @@ def _word(text, start, stop, words, word_at, first, last):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _seconds(mantissa, exponent):
     """Seconds as nanoseconds; -1 where they do not fit or have more than nine decimals."""
     shift = exponent + NANOSECONDS
@@ -121,7 +121,7 @@ def _seconds(mantissa, exponent):
     return mantissa * TENS[shift]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _read_list(text, at, end, shape, words, word_at, fixed, side, price, price_exponent, size, size_exponent, level):
     """One level that is a list and opens at `at`: the place after it, whether it is plain, and its time in ns."""
     place, needed, read, gone, newest = 0, 0, 0, shape[REMOVES] == 1, np.int64(0)
@@ -172,7 +172,7 @@ def _read_list(text, at, end, shape, words, word_at, fixed, side, price, price_e
     return at, False, newest
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _read_object(text, at, end, shape, words, word_at, fixed, side, price, price_exponent, size, size_exponent, level):
     """One level that is an object and opens at `at`: the place after it, and whether it is plain."""
     prices, sizes, sides = 0, 0, 0
@@ -225,7 +225,7 @@ def _read_object(text, at, end, shape, words, word_at, fixed, side, price, price
     return at, False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def read_levels(
     text,
     spans,

@@ -18,7 +18,7 @@ from tidelake.kernels.book_codes import (
     RESET_NEVER,
     RESET_ONE,
 )
-from tidelake.kernels.book_sides import inner
+from tidelake.kernels.compiling import inner
 
 
 @inner

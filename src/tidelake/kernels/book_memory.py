@@ -22,9 +22,9 @@ from tidelake.kernels.book_sides import (
     SENT_WORDS,
     SIZE,
     SIZE_EXPONENT,
-    inner,
     same_value,
 )
+from tidelake.kernels.compiling import inner
 
 MOST_UPDATES = 4_096
 MOST_LEVELS = 32_768

@@ -53,7 +53,6 @@ from tidelake.kernels.book_sides import (
     SIZE,
     SIZE_EXPONENT,
     copy_slot,
-    inner,
     is_crossed,
     rescale,
     same_value,
@@ -61,6 +60,7 @@ from tidelake.kernels.book_sides import (
     set_level,
 )
 from tidelake.kernels.book_standing import fall, start_book
+from tidelake.kernels.compiling import inner
 
 
 @inner

@@ -21,7 +21,7 @@ from tidelake.kernels.book_memory import (
     write_quote,
     write_top,
 )
-from tidelake.kernels.book_sides import inner
+from tidelake.kernels.compiling import inner
 
 
 @inner

@@ -8,7 +8,8 @@ changes near the top move little. Dropping the worst level moves nothing: the si
 """
 
 import numpy as np
-from numba import njit
+
+from tidelake.kernels.compiling import inner
 
 UNSET = 127  # scale of a book that never held a level
 MOST = np.int64(2**63 - 1)
@@ -25,9 +26,6 @@ SENT_SIDE, SENT_PRICE, SENT_PRICE_EXPONENT, SENT_SIZE, SENT_SIZE_EXPONENT = rang
 SENT_WORDS = 5
 BEGIN, CAPACITY, FIRST, COUNT, SCALE, NEAREST = range(6)
 SIDE_WORDS = 6
-
-# Inner functions are called by kernels alone: without a wrapper for Python they compile several times faster.
-inner = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
 
 @inner

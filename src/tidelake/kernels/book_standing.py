@@ -1,7 +1,5 @@
 """Whether a book stands: its state, how it begins, how it is lost."""
 
-from numba import njit
-
 from tidelake.kernels.book_codes import (
     BY_SNAPSHOT,
     CONNECTION,
@@ -39,10 +37,11 @@ from tidelake.kernels.book_memory import (
     forget_quotes,
     forget_updates,
 )
-from tidelake.kernels.book_sides import COUNT, FIRST, KEY, SCALE, inner
+from tidelake.kernels.book_sides import COUNT, FIRST, KEY, SCALE
+from tidelake.kernels.compiling import inner, kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def book_state(words, slot):
     """State and reason of a book as it stands."""
     word = words[slot]

@@ -1,7 +1,6 @@
 """What each message did to the books of a connection: their state and best levels, written down as they are judged."""
 
 import numpy as np
-from numba import njit
 
 from tidelake.kernels.book_codes import INVALID
 from tidelake.kernels.book_engine import (
@@ -12,8 +11,9 @@ from tidelake.kernels.book_engine import (
     run_messages,
 )
 from tidelake.kernels.book_memory import HEAD, M_KIND, M_STREAM, NEXT, PHASE, UNBORN, Messages
-from tidelake.kernels.book_sides import COUNT, FIRST, KEY, SCALE, SIZE, SIZE_EXPONENT, inner
+from tidelake.kernels.book_sides import COUNT, FIRST, KEY, SCALE, SIZE, SIZE_EXPONENT
 from tidelake.kernels.book_standing import book_state
+from tidelake.kernels.compiling import inner, kernel
 from tidelake.kernels.json_values import POWERS, wide_product
 
 TOLD_FULL, UNFIT = 100, 101  # beside the codes of `book_engine`
@@ -50,7 +50,7 @@ def _write_levels(books, slot, counts, prices, sizes):
     return fit
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def run_and_tell(books, rules, streams, messages, judged, start, changing, last, told, used, counts, prices, sizes):
     """Judges messages from start on as `run_messages` does, and notes every book that one changed.
 

@@ -12,9 +12,9 @@ from tidelake.kernels.book_sides import (
     PRICE_EXPONENT,
     SIZE,
     SIZE_EXPONENT,
-    inner,
     price_as_sent,
 )
+from tidelake.kernels.compiling import inner
 
 KRAKEN_LEVELS, OKX_LEVELS = 10, 25
 TEXT_BYTES = 2 * OKX_LEVELS * 2 * 150  # an int8 exponent prints at most 127 zeros

@@ -9,7 +9,8 @@ end, 0 where a level was removed; `far_count` int64[2]. Together they are 11 MB.
 """
 
 import numpy as np
-from numba import njit
+
+from tidelake.kernels.compiling import kernel
 
 WINDOW = 1 << 19
 MIRROR = WINDOW - 1  # place ^ MIRROR counts from the other end
@@ -26,7 +27,7 @@ def empty_book():
     return sizes, bits, np.array([NO_TICK, -1, -1], np.int64), np.zeros((2, FAR, 2), np.int64), np.zeros(2, np.int64)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def apply_messages(sizes, bits, head, far, far_count, side, tick, size, message_end, tops):
     """Sets levels message by message, and writes the best ticks after each.
 
@@ -84,7 +85,7 @@ def apply_messages(sizes, bits, head, far, far_count, side, tick, size, message_
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _best_below(bits, is_ask, place):
     """The best place of a side at or below one; -1 where there is none."""
     low = is_ask * WORDS
@@ -94,7 +95,7 @@ def _best_below(bits, is_ask, place):
     return ((at - low) << 6) + _highest(bits[at]) if at >= low else -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _highest(word):
     """Place of the highest set bit of a word that is not 0."""
     at = 0
@@ -105,7 +106,7 @@ def _highest(word):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _set_far(far, far_count, is_ask, tick, size):
     """Sets a level outside the window; a removed one keeps its place, for far levels come again."""
     key = -tick if is_ask else tick
@@ -131,7 +132,7 @@ def _set_far(far, far_count, is_ask, tick, size):
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _settle(sizes, bits, head, far, far_count, which):
     """Moves the window where a far level of a side is its best; False where the far levels are then too many."""
     while far_count[which] and far[which, far_count[which] - 1, 1] == 0:
@@ -146,7 +147,7 @@ def _settle(sizes, bits, head, far, far_count, which):
     return _move(sizes, bits, head, far, far_count, tick - WINDOW // 2)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _move(sizes, bits, head, far, far_count, base):
     """Puts the window at another base; every level finds its place again."""
     held = [(0, np.int64(0), np.int64(0)) for _ in range(0)]

@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from tidelake.kernels.compiling import kernel
 
 MISSING, STRING, ESCAPED, NUMBER, TRUE, FALSE, NESTED = 0, 1, 2, 3, 4, 5, 6
 DEPTH = 16
@@ -29,7 +31,7 @@ EACH_BYTE, HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x80808080808080
 QUOTES, BACKSLASHES = np.uint64(0x2222222222222222), np.uint64(0x5C5C5C5C5C5C5C5C)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def byte_at(text, at):
     """text[at] for `at` >= 0; of a signed place numba would ask each time whether it counts from the end."""
     return text[np.uint64(at)]
@@ -49,18 +51,18 @@ def _load_word(context, text, at):
 load_word: Any = intrinsic(_load_word)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _is_space(byte):
     return byte == 32 or byte == 9 or byte == 13 or byte == 10
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _zero_bytes(word):
     """The high bit of each byte that is zero; above the lowest such byte there may be more."""
     return (word - EACH_BYTE) & ~word & HIGH_BITS
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _string_end(text, at, end):
     """Place of the closing quote of a string whose first byte is `at`, and whether it holds an escape."""
     while at + WORD <= end:  # most strings hold no escape: eight bytes at once up to the first quote or escape
@@ -83,7 +85,7 @@ def _string_end(text, at, end):
     return end, escaped
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _nested_end(text, at, end):
     """Place after the object or list that opens at `at`."""
     depth = 0
@@ -101,7 +103,7 @@ def _nested_end(text, at, end):
     return end
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _token(text, at, end):
     """Start, end and type of the value at `at`, and the place after it; a string's ends lie inside its quotes."""
     byte = byte_at(text, at)
@@ -128,7 +130,7 @@ def _token(text, at, end):
     return at, stop, kind, stop
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _child(text, start, stop, node, key_bytes, key_at, children):
     """Node below `node` that the key text[start:stop] leads to; -1 where none is wanted."""
     for child in range(children[node, 0], children[node, 1]):
@@ -146,7 +148,7 @@ def _child(text, start, stop, node, key_bytes, key_at, children):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_tokens(
     text,
     starts,

@@ -6,8 +6,8 @@ must then look, and what was written for it means nothing.
 """
 
 import numpy as np
-from numba import njit
 
+from tidelake.kernels.compiling import kernel
 from tidelake.kernels.json_tokens import NUMBER, STRING, byte_at
 
 ZERO, NINE, PLUS, MINUS, POINT = 48, 57, 43, 45, 46
@@ -17,7 +17,7 @@ POWERS = np.array([10**i for i in range(20)], dtype=np.uint64)
 MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _digits(text, start, end):
     """Value of text[start:end] as digits; -1 where there are none, more than 18, or another byte."""
     if end <= start or end - start > 18:
@@ -31,7 +31,7 @@ def _digits(text, start, end):
     return value
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def read_integers(text, tokens, types, out, good):
     """Whole numbers of at most 18 digits, as JSON number or string, into out: int64[n]."""
     for i in range(len(tokens)):
@@ -46,7 +46,7 @@ def read_integers(text, tokens, types, out, good):
             good[i] = True
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def wide_product(one, other):
     """The 128 bits of the product of two uint64, low word first."""
     a_high, a_low = one >> np.uint64(32), one & LOW
@@ -57,7 +57,7 @@ def wide_product(one, other):
     return (low & LOW) | ((carry & LOW) << np.uint64(32)), high_word
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _exponent(text, start, end):
     """Value of text[start:end] as an exponent of one or two digits; 100 where it is none."""
     sign = 1
@@ -68,7 +68,7 @@ def _exponent(text, start, end):
     return sign * value if 0 <= value < 100 else 100
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def read_decimals(text, tokens, types, out, good):
     """Decimals of at most 18 digits in all, as Decimal(38, 18); an exponent has one or two digits.
 
@@ -111,7 +111,7 @@ def read_decimals(text, tokens, types, out, good):
         good[i] = True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def read_seconds(text, tokens, types, out, good):
     """Seconds with or without digits behind the point into out: int64[n] microseconds; further digits are cut."""
     for i in range(len(tokens)):
@@ -138,7 +138,7 @@ def read_seconds(text, tokens, types, out, good):
             good[i] = True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _days(year, month, day):
     """Days since 1970-01-01 of a date of the Gregorian calendar (era and day-of-era, all in whole numbers)."""
     shifted = year - (month <= 2)
@@ -148,7 +148,7 @@ def _days(year, month, day):
     return era * 146_097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719_468
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def read_iso_times(text, tokens, types, out, good):
     """YYYY-MM-DDTHH:MM:SS[.fraction]Z into out: int64[n] microseconds since 1970; digits past the sixth are cut."""
     for i in range(len(tokens)):
@@ -203,7 +203,7 @@ def read_iso_times(text, tokens, types, out, good):
             good[i] = True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def measure(tokens, types, wanted, offsets):
     """Offsets of the values of type `wanted` laid end to end: int32[n + 1], written; others take no room."""
     total = 0
@@ -214,7 +214,7 @@ def measure(tokens, types, wanted, offsets):
         offsets[i + 1] = total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gather(text, tokens, types, wanted, offsets, out):
     """Lay the values of type `wanted` end to end into out: uint8[offsets[-1]]."""
     for i in range(len(tokens)):
@@ -224,7 +224,7 @@ def gather(text, tokens, types, wanted, offsets, out):
                 out[offsets[i] + j] = byte_at(text, start + j)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mark_equal(text, tokens, types, wanted, word, out):
     """Sets out: bool[n] to True where a value of type `wanted` is the bytes of word: uint8[..]; leaves the others."""
     for i in range(len(tokens)):

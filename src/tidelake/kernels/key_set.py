@@ -5,12 +5,13 @@ least one slot stays free, which the caller sees to. A hash costs one or two loo
 """
 
 import numpy as np
-from numba import njit
+
+from tidelake.kernels.compiling import kernel
 
 ONE = np.uint64(1)  # a plain 1 would turn unsigned numbers into floats
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _place(value, slots):
     """The slot that holds the value, or the free one where it belongs."""
     last = np.uint64(len(slots)) - ONE
@@ -20,7 +21,7 @@ def _place(value, slots):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def holds_any(hashes, slots):
     """Whether one of the hashes stands in the set. Oracle: a Python set, under Tests."""
     held = False
@@ -29,7 +30,7 @@ def holds_any(hashes, slots):
     return held
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_hashes(hashes, slots):
     """Put hashes into the set, and count those that were not in it yet. Oracle: a Python set, under Tests."""
     added = 0

@@ -1,7 +1,8 @@
 """Finds the lines of a segment, and reads the receive clock at the place where `raw.frame.encode_line` writes it."""
 
 import numpy as np
-from numba import njit
+
+from tidelake.kernels.compiling import kernel
 
 NEWLINE, ZERO, NINE, COMMA = 10, 48, 57, 44
 NUMBER = np.frombuffer(b'{"n":', dtype=np.uint8)
@@ -10,7 +11,7 @@ CLOCK_DIGITS = 19  # ns since 1970 have 19 digits from 2001 to 2286
 SHORTEST = len(NUMBER) + 1 + len(CLOCK) + CLOCK_DIGITS + 1  # bytes of a line that has a clock of so many digits
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _newline(text, at):
     """Place of the first newline from `at` on; the text's length where there is none."""
     for width in (64, 8):
@@ -26,7 +27,7 @@ def _newline(text, at):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _starts_with(text, at, word):
     same = True
     for i in range(len(word)):
@@ -34,7 +35,7 @@ def _starts_with(text, at, word):
     return same
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_lines(text, first_n, ends, clocks):
     """Where each line ends and when it was received.
 

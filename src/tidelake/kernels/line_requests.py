@@ -1,7 +1,8 @@
 """Finds the request in each line of a segment, at the place where `raw.frame.encode_line` writes it."""
 
 import numpy as np
-from numba import njit
+
+from tidelake.kernels.compiling import kernel
 
 QUOTE, BACKSLASH = 34, 92
 KIND = np.frombuffer(b'"kind":"', dtype=np.uint8)
@@ -9,7 +10,7 @@ REQUEST = np.frombuffer(b'","request":"', dtype=np.uint8)
 PAYLOAD = np.frombuffer(b'","payload":', dtype=np.uint8)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_at(text, at, end, word):
     if at + len(word) > end:
         return False
@@ -19,7 +20,7 @@ def _is_at(text, at, end, word):
     return same
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_requests(text, offsets, spans, firsts):
     """Where each line's request stands, and which lines follow one another with the same one.
 

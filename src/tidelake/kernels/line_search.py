@@ -1,12 +1,13 @@
 """Marks the lines that hold a text, many bytes at a time."""
 
 import numpy as np
-from numba import njit
+
+from tidelake.kernels.compiling import kernel
 
 BLOCK = 64  # bytes that are looked at at once
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mark_holding(text, offsets, token, held):
     """Sets `held` where a line holds the token.
 
@@ -39,7 +40,7 @@ def mark_holding(text, offsets, token, held):
             at = stop
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_at(text, at, token):
     same = True
     for i in range(len(token)):
