@@ -1,7 +1,6 @@
 """The loop over messages of all books of a connection: applies what the rules allow, and judges each message.
 
 Oracle: the engine of dicts and Decimals under tests/books. Nothing here depends on how messages are cut into calls.
-Numba keeps what it compiled by the time of this file alone: touch it when a module that it calls has changed.
 """
 
 from tidelake.kernels.book_codes import (
