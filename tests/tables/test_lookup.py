@@ -31,6 +31,18 @@ def test_an_id_without_number_whose_time_is_corrected_by_days_is_served_once(tmp
     assert_frame_equal(conflicts(apart, TRADES), conflicts(together, TRADES))
 
 
+def test_an_id_of_the_last_microseconds_of_a_file_is_found_there(tmp_path):
+    store = Store.open(tmp_path)
+    us = START_US + 135_041  # the log says of the file that it ends at 135 ms
+    repeats = []
+    for place in range(2):
+        frame = Received((us + place) * 1_000, lakes.trade("kraken", 1, us, "7"))
+        lakes.seal_lane(store, Lane(f"kraken.capture.{place}", "kraken", (frame,), 1))
+        repeats.append(derive_table(store, TRADES).repeats)
+    assert repeats == [0, 1]
+    assert lakes.standing_rows(store).height == 1
+
+
 @pytest.mark.parametrize("slots", [lookup.MOST_SLOTS, 16])
 def test_many_batches_of_one_derive_serve_what_one_batch_does(tmp_path, monkeypatch, slots):
     monkeypatch.setattr(lookup, "FEWEST_SLOTS", 8)

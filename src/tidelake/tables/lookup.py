@@ -7,6 +7,7 @@ of all those files are read, 2 seconds for 10 million stored rows, and the other
 The keys that a pass stores itself are remembered, so that a rebuild does not read what it just wrote.
 """
 
+import datetime as dt
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,7 @@ from tidelake.tables.schema import VERSION_ORDER, Table
 
 FILE = "__file"
 FEWEST_SLOTS, MOST_SLOTS = 1 << 16, 1 << 25  # of 8 bytes: 16 million keys in 256 MB
+STEP = dt.timedelta(milliseconds=1)  # the log's statistics cut times to whole ones
 TIMED = r"^(\d+)[-:]"  # an id that begins with the microseconds of its event time
 
 
@@ -64,7 +66,7 @@ def _holding(files: pl.DataFrame, table: Table, batch: pl.DataFrame) -> list[str
                 files = files.with_columns(pl.lit(None).alias(f"{edge}.{name}"))
     symbol = (pl.col("min.symbol") <= pl.col("symbol")) & (pl.col("max.symbol") >= pl.col("symbol"))
     number = (pl.col(f"min.{number_name}") <= pl.col("high")) & (pl.col(f"max.{number_name}") >= pl.col("low"))
-    time = (pl.col("min.event_time") <= pl.col("until")) & (pl.col("max.event_time") >= pl.col("since"))
+    time = (pl.col("min.event_time") <= pl.col("until")) & (pl.col("max.event_time") >= pl.col("since") - STEP)
     met = files.join(_ranges(table, batch), on="source", how="inner").filter(
         symbol.fill_null(True),
         pl.col("anywhere")
