@@ -113,3 +113,9 @@ def test_symbols_are_read_as_they_are_written(base, quote, perpetual, day, strik
 def test_what_is_no_spot_pair_is_refused_by_the_name_of_the_source(source, name):
     with pytest.raises(ValueError, match=f"^{source} lists no (perpetual|future|option) '{name}'"):
         venue(source).canonical(name)
+
+
+@pytest.mark.parametrize("source", ["coinbase", "coinbase-advanced"])
+def test_a_spot_pair_in_small_letters_is_refused_with_the_name_that_is_meant(source):
+    with pytest.raises(ValueError, match=f"^{source} writes its symbols in capitals: 'BTC-USD', not 'btc-USD'"):
+        venue(source).venue_symbol("btc-USD")

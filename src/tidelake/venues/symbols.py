@@ -80,12 +80,15 @@ def canonical(symbol: Symbol) -> str:
 
 
 def spot_pair(name: str, source: str) -> str:
-    """The symbol of a source whose own names are canonical already, and that lists spot pairs alone.
+    """The symbol of a source whose own names are canonical already and in capitals, and that lists spot pairs alone.
 
     Raises:
-        ValueError: It is no canonical symbol, or names something else than a spot pair.
+        ValueError: It is no canonical symbol, names something else than a spot pair, or holds small letters: the source
+            may answer to them all the same, and its trades would then stand under two symbols.
     """
     parsed = parse(name)
+    if name != name.upper():
+        raise ValueError(f"{source} writes its symbols in capitals: {name.upper()!r}, not {name!r}")
     if parsed.kind != "spot":
         raise ValueError(f"{source} lists no {parsed.kind} {name!r}")
     return canonical(parsed)
