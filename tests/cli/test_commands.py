@@ -193,3 +193,9 @@ def test_an_empty_list_is_the_header_in_csv_and_no_item_in_json(tmp_path, capsys
         else:
             (header,) = csv.reader(io.StringIO(out))
             assert all(name.isidentifier() for name in header)
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "nan", "1e12"])
+def test_maintain_refuses_to_keep_less_than_an_hour_as_wrong_use(lake, capsys, days):
+    assert run(["maintain", "--lake", lake, "--keep-days", days]) == 2
+    assert "--keep-days" in capsys.readouterr().err

@@ -16,6 +16,7 @@ from tidelake.cli.times import needed_point, parse_span, point
         ("1w", timedelta(weeks=1)),
         ("90", None),
         ("m", None),
+        ("99999999999w", None),
     ],
 )
 def test_span(text, span):
@@ -42,3 +43,9 @@ def test_empty_text_is_no_time_and_may_be_refused():
 def test_other_text_is_refused_by_name():
     with pytest.raises(typer.BadParameter, match="'yesterday' is neither"):
         point("yesterday")
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00+12:00", "900000d"])
+def test_a_time_that_no_calendar_holds_is_refused_by_name(text):
+    with pytest.raises(typer.BadParameter, match="outside the years 1 to 9999"):
+        point(text)

@@ -1,5 +1,6 @@
 """Commands on a lake as a whole: init, status, verify, maintain, explain."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -96,8 +97,10 @@ def maintain(
     Also removes files that no recent version of a table needs. Drops no version of a row.
     """
     opts = options(ctx)
-    from tidelake.tables.maintain import Maintained
+    from tidelake.tables.maintain import SHORTEST_KEEP, Maintained
 
+    if not SHORTEST_KEEP / timedelta(days=1) <= keep_days <= timedelta.max.days:
+        raise typer.BadParameter(f"--keep-days: {keep_days:g} is too little or too much; at least an hour, 1/24, stays")
     with opts.progress("maintain"):
         rows = opts.open_lake().maintain(tables or (), keep_days=keep_days, dry_run=dry_run)
     opts.show(rows, Maintained)

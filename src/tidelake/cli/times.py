@@ -17,13 +17,15 @@ def point(text: str) -> datetime | None:
     """
     if not text:
         return None
-    if span := parse_span(text):
-        return datetime.now(UTC) - span
     try:
+        if span := parse_span(text):
+            return datetime.now(UTC) - span
         found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} lies outside the years 1 to 9999 in UTC") from None
     except ValueError:
         raise typer.BadParameter(f"{text!r} is neither a time (2024-05-01T12:00Z) nor a span back (90m)") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def needed_point(text: str) -> datetime:
@@ -35,6 +37,9 @@ def needed_point(text: str) -> datetime:
 
 
 def parse_span(text: str) -> timedelta | None:
-    """A span such as "30s", "90m", "2h", "3d" or "1w"; None where the text is not one."""
+    """A span such as "30s", "90m", "2h", "3d" or "1w"; None where the text is not one, or of millions of years."""
     match = SPAN.fullmatch(text)
-    return timedelta(**{UNITS[match[2]]: int(match[1])}) if match else None
+    try:
+        return timedelta(**{UNITS[match[2]]: int(match[1])}) if match else None
+    except OverflowError:
+        return None
