@@ -40,6 +40,8 @@ def load(folder, text, name="bad.yaml"):
         GOOD.replace("trade_id:", "trade_ids:"),
         GOOD.replace("    kind: frame", "    kind: frame\n    flatten: no_such_function"),
         GOOD.replace("    kind: frame", "    kind: frame\n    set: {colour: red}"),
+        GOOD.replace("    kind: frame", "    kind: frame\n    has: [^.type]"),
+        GOOD.replace("    kind: frame", "    kind: frame\n    lacks: [^.type]"),
         GOOD.replace("source: coinbase", "source: atlantis"),
         GOOD.replace("{path: id, as: text}", "{as: text}"),
         GOOD + "      side: {path: side, as: enum}\n",

@@ -145,6 +145,8 @@ def _problem(mapping: Mapping) -> str:
         return f"no table {spec.table!r}; tables: {', '.join(TABLES)}"
     if spec.flatten and spec.flatten not in venues()[mapping.source].flatten:
         return f"{mapping.source} has no flatten function {spec.flatten!r}"
+    if any(path.startswith("^.") for path in (*spec.has, *spec.lacks)):
+        return "has and lacks hold paths in a row: none of them begins with ^."
     columns = {fact.name for fact in TABLES[spec.table].facts}
     for name in (*spec.fields, *spec.set_):
         if name not in columns:
