@@ -16,6 +16,7 @@ from tidelake.kernels.book_memory import COUNTERS
 
 ABOUT_BOOK = (UPDATE, SNAPSHOT, HEARTBEAT, REFUSED)
 SYNCHRONISING = (NO_SNAPSHOT, PAGE_TOO_OLD)
+NS = 10**9
 
 Integers = npt.NDArray[np.int64]
 Counters = dict[BookStream, dict[str, int]]
@@ -110,12 +111,15 @@ class StreamFindings(msgspec.Struct):
     """What is being gathered of one stream; `report` holds the counts alone.
 
     Attributes:
-        offset_sum, offsets: Receive clock minus event time, ns, summed over so many messages.
+        offset_s, offset_ns, offsets: Receive clock minus event time, summed over so many messages: whole seconds, and
+            the ns beyond them. A sum of ns alone has no room for clocks that are years apart, as where an old recording
+            is played back today.
     """
 
     report: BookReport
     runs: list[Run] = []
-    offset_sum: int = 0
+    offset_s: int = 0
+    offset_ns: int = 0
     offsets: int = 0
 
     def add_run(self, run: Run) -> None:
@@ -132,7 +136,9 @@ class StreamFindings(msgspec.Struct):
         """Notes receive clocks minus event times."""
         self.report.clock_least_ms = _least(self.report.clock_least_ms, float(offsets.min()) / 1e6)
         self.report.before_event += int((offsets < 0).sum())
-        self.offset_sum += int(offsets.sum())
+        seconds, beyond = np.divmod(offsets, NS)
+        self.offset_s += int(seconds.sum())
+        self.offset_ns += int(beyond.sum())
         self.offsets += len(offsets)
 
     def add(self, later: Self) -> None:
@@ -140,7 +146,8 @@ class StreamFindings(msgspec.Struct):
         for name in COUNTED | {"before_event"}:
             setattr(self.report, name, getattr(self.report, name) + getattr(later.report, name))
         self.report.clock_least_ms = _least(self.report.clock_least_ms, later.report.clock_least_ms)
-        self.offset_sum += later.offset_sum
+        self.offset_s += later.offset_s
+        self.offset_ns += later.offset_ns
         self.offsets += later.offsets
         for run in later.runs:
             self.add_run(run)
@@ -167,7 +174,7 @@ class StreamFindings(msgspec.Struct):
         if report.updates:
             report.gaps_per_million = report.falls / report.updates * 1e6
         if self.offsets:
-            report.clock_mean_ms = self.offset_sum / self.offsets / 1e6
+            report.clock_mean_ms = (self.offset_s * NS + self.offset_ns) / self.offsets / 1e6
         return report
 
 
