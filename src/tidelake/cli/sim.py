@@ -49,7 +49,10 @@ def venue(
         str, typer.Option(help="What goes wrong, such as 429:0.1,torn:#3,lost-run:1000-1020@3.", metavar="PLAN")
     ] = "",
     updates: Annotated[
-        float, typer.Option(min=0.001, help="Book updates per second and product, by WebSocket.")
+        float,
+        typer.Option(
+            min=0.001, help="Book updates per second and product, by WebSocket; all channels follow from them."
+        ),
     ] = 10.0,
     frame_faults: Annotated[
         str,
@@ -59,7 +62,8 @@ def venue(
 ) -> None:
     """Serve simulated venues until stopped.
 
-    They answer page for page, and stream frame for frame, as the real ones do; their addresses go to stdout.
+    They answer page for page, and stream frame for frame, as the real ones do: trades, book, quotes, candles, and of
+    perpetuals funding (with mark price), open interest and liquidations. Their addresses go to stdout.
     """
     opts = options(ctx)
     from tidelake.sim.faults import FaultPlan

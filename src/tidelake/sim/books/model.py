@@ -1,7 +1,8 @@
 """A level-2 book with known truth: absolute sizes on a grid of ticks, changed step by step, every version kept.
 
 A step is one message of a venue: the levels that changed in it, and the trades that took part of the best levels. The
-book is never crossed, never empty, and keeps between `LEAST` and about `2 * SPAN` levels on a side.
+book is never crossed, never empty, and keeps between `LEAST` and about `2 * SPAN` levels on a side. Of perpetuals some
+trades are liquidations: the taker is the venue, who closes a position.
 """
 
 import random
@@ -11,28 +12,50 @@ from decimal import Decimal
 BID, ASK = "bid", "ask"
 LEAST, SPAN, START_LEVELS = 12, 60, 30
 MOST_LOTS = 50_000
+LIQUIDATED = 0.1  # of a perpetual's trades
+WORSE = 40  # ticks by which the bankruptcy price of a liquidation is worse than its trade, at most
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One product: its canonical symbol, the venue's name of it, the grid of price and size, and where price starts."""
+    """One product.
+
+    Attributes:
+        symbol: Canonical symbol.
+        name: The venue's.
+        tick, lot: Grid of price and size.
+        mid: Where the price starts, in ticks.
+        contract: What a size of 1 is, in the base asset, of inverse products in the quote asset.
+        inverse: Whether it is.
+    """
 
     symbol: str
     name: str
     tick: Decimal
     lot: Decimal
     mid: int
+    contract: Decimal = Decimal(1)
+    inverse: bool = False
+
+    @property
+    def perpetual(self) -> bool:
+        """Whether it has funding, open interest and liquidations."""
+        return self.symbol.endswith("-PERP")
 
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """A trade: `number` counts those of the product from 1; `side` is the taker's."""
+    """A trade: `number` counts those of the product from 1; `side` is the taker's.
+
+    `bankrupt` is set where it closed a position by force: the ticks at which that position was worth nothing.
+    """
 
     number: int
     event_ns: int
     side: str
     ticks: int
     lots: int
+    bankrupt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +94,7 @@ class TrueBook:
         self.step_ns = step_ns
         self.prints = 0
         self._chance = random.Random(f"{seed} {product.symbol}")
+        self._fate = random.Random(f"{seed} liquidations {product.symbol}")
         self._mid = product.mid
         self.bids = {self._mid - i: self._lots() for i in range(START_LEVELS)}
         self.asks = {self._mid + 1 + i: self._lots() for i in range(START_LEVELS)}
@@ -128,7 +152,13 @@ class TrueBook:
         if not held[best]:
             del held[best]
         self.prints += 1
-        return Print(self.prints, self.clock_ns, side, best, lots)
+        return Print(self.prints, self.clock_ns, side, best, lots, self._bankrupt(side, best))
+
+    def _bankrupt(self, side: str, ticks: int) -> int | None:
+        if not self.product.perpetual or self._fate.random() >= LIQUIDATED:
+            return None
+        worse = self._fate.randint(1, WORSE)
+        return ticks + worse if side == "buy" else ticks - worse
 
     def _set_one(self) -> None:
         away = min(int(self._chance.expovariate(0.12)), SPAN - 1)

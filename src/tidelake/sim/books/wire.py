@@ -1,14 +1,16 @@
-"""What each venue's dialect must say: `dialects/<venue>.py` holds the words, `feed` and `sim.sockets` speak them."""
+"""What each venue's dialect must say: `dialects/<venue>.py` holds the words, `session` and `sim.sockets` speak them."""
 
 import json
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from tidelake.sim.books.figures import Amounts, State, Told
 from tidelake.sim.books.model import ASK, BID, Change, Print, Product, Sides, TrueBook
 
+Tell = Callable[[str, Told], list[bytes]]
 UNNUMBERED = b'"sequence_num":-1'  # stands where a connection's number goes
 
 
@@ -47,6 +49,14 @@ class Wire(ABC):
     def names(self) -> Mapping[str, str]:
         """The stream of each channel (book, trades, quotes) of the product."""
 
+    def figures(self) -> Mapping[str, Tell]:
+        """By stream: the messages in which it tells what is new. Bars; of perpetuals their state and liquidations."""
+        return {}
+
+    def interest_page(self, state: State) -> bytes:
+        """The body of a REST page of the open interest."""
+        raise NotImplementedError
+
     @abstractmethod
     def change(self, change: Change) -> bytes:
         """The message of a step that was just made; moves the venue's numbers."""
@@ -78,6 +88,10 @@ class Wire(ABC):
     def size(self, lots: int) -> str:
         """The size as the venue writes it."""
         return f"{lots * self.product.lot:f}"
+
+    def turnover(self, much: Amounts) -> str:
+        """What the sizes are worth: in the quote asset, of inverse products in the base asset."""
+        return f"{much.base if self.product.inverse else much.quote:f}"
 
     def pair(self, ticks: int, lots: int) -> list[str]:
         """Price and size."""
@@ -117,6 +131,8 @@ class Dialect(ABC):
         products: What it lists.
         pages: Path of the page with which books are synchronised; "" where snapshots come over the socket.
         page_path: Path under which REST answers pages of books; "" where the simulated venue has none.
+        interest_path: Path under which REST answers the open interest; "" where a stream tells it.
+        bar_seconds: Length of the bars that are told.
         numbers_connection: Whether every message of a connection is numbered.
         refuses_whole: Whether one bad stream refuses the others of its message.
         address: Where its sockets are.
@@ -127,6 +143,8 @@ class Dialect(ABC):
     products: ClassVar[tuple[Product, ...]]
     pages: ClassVar[str] = ""
     page_path: ClassVar[str] = ""
+    interest_path: ClassVar[str] = ""
+    bar_seconds: ClassVar[int] = 60
     numbers_connection: ClassVar[bool] = False
     refuses_whole: ClassVar[bool] = True
     address: ClassVar[str]

@@ -8,12 +8,19 @@ from tidelake.sim.books.faults import Happened, corrupt, without_checksum
 from tidelake.sim.books.wire import UNNUMBERED, Wire
 from tidelake.sim.sockets.plan import FramePlan
 
-LATEST = 8  # updates of its book by which a late frame is late at most
+LATEST = 8  # updates of its book, or frames of its stream, by which a late frame is late at most
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A frame for a client; `version` is that of the book which it tells, -1 where it tells none."""
+    """A frame for a client.
+
+    Attributes:
+        payload: As it is sent.
+        symbol: Product that it speaks of; "" of none.
+        what: "update", "snapshot", "quote", "trade", "silence", "other"; of figures the name of their stream.
+        version: Of the book which it tells, -1 where it tells none.
+    """
 
     payload: bytes
     symbol: str = ""
@@ -77,33 +84,46 @@ class Client:
             self.note("reset", frame)
             self.over = True
             return
-        if self.draw("lost"):
-            self.note("lost", frame)
+        if self._kept_back(frame):
             return
-        for kind, least, most in (("reordered", 1, 1), ("late", 2, LATEST)):
-            if self.draw(kind):
-                later = self._chance.randint(least, most)
-                self.note(kind, frame, f"{later} updates late")
-                self._held.append((later, frame))
-                return
         told = [(ticks, lots) for _, ticks, lots in levels]
         if told and self.draw("corrupted"):
             payload, text = corrupt(frame.payload, wire, told, self._chance)
             self.note("corrupted", frame, text)
             frame = replace(frame, payload=payload)
+        self._arrive(frame)
+
+    def put_figures(self, frame: Sent) -> None:
+        """Sends a frame of bars, funding, open interest or liquidations, or what becomes of it on the way."""
+        frame = self._numbered(frame)
+        if not self._kept_back(frame):
+            self._arrive(frame)
+
+    def _kept_back(self, frame: Sent) -> bool:
+        if self.draw("lost"):
+            self.note("lost", frame)
+            return True
+        for kind, least, most in (("reordered", 1, 1), ("late", 2, LATEST)):
+            if self.draw(kind):
+                later = self._chance.randint(least, most)
+                self.note(kind, frame, f"{later} {'updates' if frame.what == 'update' else 'frames'} late")
+                self._held.append((later, frame))
+                return True
+        return False
+
+    def _arrive(self, frame: Sent) -> None:
+        """Once or twice, and after it what was held back until then."""
         self._deliver(frame)
         if self.draw("doubled"):
             self.note("doubled", frame)
             self._deliver(frame)
-        self._release(frame.symbol)
-
-    def _release(self, symbol: str) -> None:
         held, self._held = self._held, []
-        for left, frame in held:
-            if frame.symbol == symbol and left <= 1:
-                self._deliver(frame)
+        for left, late in held:
+            passed = (late.symbol, late.what) == (frame.symbol, frame.what)
+            if passed and left <= 1:
+                self._deliver(late)
             else:
-                self._held.append((left - (frame.symbol == symbol), frame))
+                self._held.append((left - passed, late))
 
     def _numbered(self, frame: Sent) -> Sent:
         if UNNUMBERED not in frame.payload:

@@ -13,7 +13,9 @@ class FramePlan:
 
     Attributes:
         chances: By fault (`sim.books.faults.FAULTS`): probability for each book update; of stale-snapshot for each
-            snapshot, of sync-disconnect for each subscription of a book.
+            snapshot, of sync-disconnect for each subscription of a book. Frames of bars, funding, open interest and
+            liquidations are lost, doubled, reordered and late with the same probabilities; trades never are, nor
+            Deribit's liquidations, which are told with them.
         seed: Same seed, same draws for the nth client.
     """
 

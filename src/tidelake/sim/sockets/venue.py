@@ -1,7 +1,8 @@
-"""A simulated venue behind sockets: true books that change as time passes, told to whoever subscribed.
+"""A simulated venue behind sockets: true books that change as time passes, and what follows from them, told to whoever
+subscribed: trades, books, quotes, bars, and of perpetuals funding, open interest and liquidations.
 
     venue = SocketVenue("kraken", faults=FramePlan.parse("lost:0.01"))
-    routes = venue.routes()          # WebSocket at every path, pages of books where the venue has them
+    routes = venue.routes()          # WebSocket at every path, and what pages the venue has
 
 The books begin to change with the first client, and stand still while there is none.
 """
@@ -9,7 +10,7 @@ The books begin to change with the first client, and stand still while there is 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,8 +19,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tidelake.sim.books.dialects import dialect
 from tidelake.sim.books.faults import Happened
+from tidelake.sim.books.figures import Figures, Told
 from tidelake.sim.books.model import TrueBook
-from tidelake.sim.books.wire import Asked, Wire
+from tidelake.sim.books.wire import Asked, Tell, Wire
 from tidelake.sim.sockets.client import Client, Sent
 from tidelake.sim.sockets.plan import FramePlan
 
@@ -42,11 +44,11 @@ class SocketVenue:
         rate: Steps per second of each product.
         faults: What goes wrong on the way to each client.
         clock: The venue's clock, ns since 1970 UTC.
-        record: Whether clients keep what they were sent: the truth that tests ask for.
+        record: Whether clients keep what they were sent, and figures what they were: the truth that tests ask for.
         versions: How many versions each book keeps, the latest ones; 0: all.
 
     Attributes:
-        wires: By canonical symbol.
+        wires, figures: By canonical symbol.
         clients: All that ever connected.
     """
 
@@ -68,9 +70,13 @@ class SocketVenue:
         self.record = record
         self.clients: list[Client] = []
         self.wires: dict[str, Wire] = {}
+        self.figures: dict[str, Figures] = {}
+        self._tells: dict[str, Mapping[str, Tell]] = {}
         for product in self.dialect.products:
             book = TrueBook(product, seed, clock(), STEP_NS, kept=versions)
             self.wires[product.symbol] = self.dialect.wire(book, seed, DEPTH if source == "kraken" else 0)
+            self.figures[product.symbol] = Figures(book, seed, self.dialect.bar_seconds, record=record)
+            self._tells[product.symbol] = self.wires[product.symbol].figures()
         self._old: dict[str, bytes] = {}
         self._open: dict[int, tuple[Client, asyncio.Event]] = {}
         self._ahead_ns = 0
@@ -83,14 +89,25 @@ class SocketVenue:
         return [each for client in self.clients for each in client.happened]
 
     def routes(self, prefix: str = "") -> list[Route | WebSocketRoute]:
-        """Starlette routes: pages of books, and sockets at every path."""
-        pages = [Route(prefix + self.dialect.page_path, self._page)] if self.dialect.page_path else []
+        """Starlette routes: pages of books and of open interest, and sockets at every path."""
+        served = {self.dialect.page_path: self._page, self.dialect.interest_path: self._interest}
+        pages = [Route(prefix + path, serve) for path, serve in served.items() if path]
         root = [WebSocketRoute(prefix, self._serve)] if prefix else []  # an address may have no path of its own
         return [*pages, *root, WebSocketRoute(prefix + "/{path:path}", self._serve)]
 
-    async def _page(self, request: Request) -> Response:
+    def _asked_of(self, request: Request) -> Wire | None:
         name = self.dialect.page_symbol(request.query_params)
-        wire = next((wire for wire in self.wires.values() if wire.product.name == name), None)
+        return next((wire for wire in self.wires.values() if wire.product.name == name), None)
+
+    async def _interest(self, request: Request) -> Response:
+        wire = self._asked_of(request)
+        state = self.figures[wire.product.symbol].state if wire is not None else None
+        if wire is None or state is None:
+            return Response(self.dialect.bad_page(), 400, media_type="application/json")
+        return Response(wire.interest_page(state), media_type="application/json")
+
+    async def _page(self, request: Request) -> Response:
+        wire = self._asked_of(request)
         if wire is None:
             return Response(self.dialect.bad_page(), 400, media_type="application/json")
         body = wire.page()
@@ -173,7 +190,8 @@ class SocketVenue:
 
     def _wire_of(self, client: Client, name: str) -> Wire | None:
         for wire in self.wires.values():
-            if name in wire.names.values() and self.dialect.serves(client.path, wire.product):
+            known = name in wire.names.values() or name in self._tells[wire.product.symbol]
+            if known and self.dialect.serves(client.path, wire.product):
                 return wire
         return None
 
@@ -192,6 +210,7 @@ class SocketVenue:
             wire = found[name]
             if wire is not None and name == wire.names["book"]:
                 self._begin(client, wire)
+            self._begin_figures(client, name)
 
     def _accept(self, client: Client, asked: Asked) -> None:
         wires = [(name, self._wire_of(client, name)) for name in asked.names]
@@ -209,6 +228,13 @@ class SocketVenue:
             if client.draw("stale-snapshot"):
                 payload = self._stale(client, wire, payload)
             client.put(Sent(payload, symbol, "snapshot", version))
+
+    def _begin_figures(self, client: Client, name: str) -> None:
+        """What a subscription of figures is told at once, where the venue does so."""
+        for symbol, tells in self._tells.items():
+            if name in tells and self.dialect.serves(client.path, self.wires[symbol].product):
+                for payload in tells[name](name, self.figures[symbol].now(self.clock() + self._ahead_ns)):
+                    client.put(Sent(payload, symbol, name))
 
     async def _drive(self) -> None:
         """Steps all books, in turn, at their rate."""
@@ -233,6 +259,7 @@ class SocketVenue:
         change = wire.book.step()
         payload = wire.change(change)
         trades = [wire.trade(trade) for trade in change.prints]
+        told = self._told(symbol, self.figures[symbol].step(wire.book, change))
         self._steps += 1
         names = wire.names
         quote = wire.quote() if self._steps % QUOTES == 0 else None
@@ -252,7 +279,16 @@ class SocketVenue:
                     client.put(Sent(silence, symbol, "silence", change.version))
             if quote is not None and names["quotes"] in client.names:
                 client.put(Sent(quote, symbol, "quote"))
+            for name, payloads in told.items():
+                if name in client.names:
+                    for each in payloads:
+                        client.put_figures(Sent(each, symbol, name))
             ready.set()
+
+    def _told(self, symbol: str, news: Told) -> dict[str, list[bytes]]:
+        """The messages of each stream of figures that somebody subscribed."""
+        wanted = {name for client, _ in self._open.values() for name in client.names}
+        return {name: tell(name, news) for name, tell in self._tells[symbol].items() if name in wanted}
 
     def _beat(self) -> None:
         self._beats += 1

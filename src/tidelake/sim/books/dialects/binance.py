@@ -2,15 +2,18 @@
 
 Source:  as `venues.binance_books` and `venues.binance_spot`
 Quirks:  Spot counts every changed level: U is the u before it plus one. Futures leave numbers out and name the u before
-         in pu. A bookTicker has the u of the last depth update. Snapshots come by REST alone.
+         in pu. A bookTicker has the u of the last depth update. Snapshots come by REST alone, and so does the open
+         interest of futures. A kline whose x is true has ended. Volumes of COIN-M are contracts and the base asset.
+         Here every liquidation is told, where Binance tells at most one a second, and no bar without a trade.
 """
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import ClassVar
 
+from tidelake.sim.books.figures import Bar, State, Told
 from tidelake.sim.books.model import ASK, BID, Change, Print, Product
-from tidelake.sim.books.wire import Asked, Dialect, Wire, compact, loaded
+from tidelake.sim.books.wire import Asked, Dialect, Tell, Wire, compact, loaded
 
 MS = 1_000_000
 VERBS = {"SUBSCRIBE": "subscribe", "UNSUBSCRIBE": "unsubscribe"}
@@ -69,6 +72,52 @@ class SpotWire(Wire):
         more = {"X": "MARKET"} if self.futures else {"M": True}
         return self._framed("trades", data | {"m": trade.side == "sell"} | more)
 
+    def figures(self) -> Mapping[str, Tell]:
+        name = self.product.name.lower()
+        tells: dict[str, Tell] = {f"{name}@kline_1m": self._klines}
+        if self.futures:
+            tells |= {f"{name}@markPrice": self._mark, f"{name}@markPrice@1s": self._mark}
+            tells[f"{name}@forceOrder"] = self._orders
+        return tells
+
+    def _klines(self, stream: str, told: Told) -> list[bytes]:
+        return [
+            self._event(stream, "kline", told.event_ns, {"s": self.product.name, "k": self._kline(bar, ended)})
+            for bar, ended in told.bars()
+        ]
+
+    def _event(self, stream: str, event: str, at_ns: int, data: dict[str, object]) -> bytes:
+        return compact({"stream": stream, "data": {"e": event, "E": at_ns // MS, **data}})
+
+    def _kline(self, bar: Bar, ended: bool) -> dict[str, object]:
+        row: dict[str, object] = {"t": bar.start_ns // MS, "T": bar.end_ns // MS - 1, "s": self.product.name}
+        row |= {"i": "1m", "f": bar.first, "L": bar.last, "o": self.price(bar.open), "c": self.price(bar.close)}
+        row |= {"h": self.price(bar.high), "l": self.price(bar.low), "v": self.size(bar.all.lots), "n": bar.trades}
+        row |= {"x": ended, "q": self.turnover(bar.all), "V": self.size(bar.bought.lots)}
+        return row | {"Q": self.turnover(bar.bought), "B": "0"}
+
+    def _mark(self, stream: str, told: Told) -> list[bytes]:
+        state = told.state
+        if state is None:
+            return []
+        data: dict[str, object] = {"s": self.product.name, "p": self.price(state.mark), "i": self.price(state.index)}
+        data |= {"P": self.price(state.index), "r": f"{state.rate:.8f}", "T": state.next_funding_ns // MS}
+        return [self._event(stream, "markPriceUpdate", state.event_ns, data)]
+
+    def _orders(self, stream: str, told: Told) -> list[bytes]:
+        said = []
+        for trade in told.liquidations:
+            at, size = trade.event_ns // MS, self.size(trade.lots)
+            row: dict[str, object] = {"s": self.product.name, "S": trade.side.upper(), "o": "LIMIT", "f": "IOC"}
+            row |= {"q": size, "p": self.price(trade.bankrupt or 0), "ap": self.price(trade.ticks), "X": "FILLED"}
+            row |= {"l": size, "z": size, "T": at}
+            said.append(self._event(stream, "forceOrder", trade.event_ns, {"o": row}))
+        return said
+
+    def interest_page(self, state: State) -> bytes:
+        row = {"symbol": self.product.name, "openInterest": self.size(state.interest.lots)}
+        return compact(row | {"time": state.event_ns // MS})
+
 
 class FuturesWire(SpotWire):
     """A contract of USD-M or COIN-M."""
@@ -77,7 +126,7 @@ class FuturesWire(SpotWire):
 
 
 class Binance(Dialect):
-    """Spot; the futures differ in address, page and heartbeats."""
+    """Spot; the futures differ in address, pages and streams."""
 
     source = "binance-spot"
     wire = SpotWire
@@ -105,20 +154,6 @@ class Binance(Dialect):
         problem = {"code": 2, "msg": "Invalid request: unknown stream"}
         return [compact({"error": problem, "id": asked.number})]
 
-    def beat(self, name: str, now_ns: int, count: int) -> bytes | None:
-        symbol, _, channel = name.partition("@")
-        if channel != "markPrice" or self.source == "binance-spot":
-            return None
-        at = now_ns // MS
-        data: dict[str, object] = {"e": "markPriceUpdate", "E": at, "s": symbol.upper(), "p": "60000.10000000"}
-        data |= {
-            "i": "60000.10000000",
-            "P": "60000.10000000",
-            "r": "0.00010000",
-            "T": (at // 28_800_000 + 1) * 28_800_000,
-        }
-        return compact({"stream": name, "data": data})
-
     def page_request(self, wire: Wire) -> str:
         return f"{self.pages}?symbol={wire.product.name}&limit={self.limit}"
 
@@ -136,6 +171,7 @@ class Usdm(Binance):
     wire = FuturesWire
     address = "wss://fstream.binance.com/public/stream"
     pages = page_path = "/fapi/v1/depth"
+    interest_path = "/fapi/v1/openInterest"
     limit = 1000
     products = (
         Product("BTC-USDT-PERP", "BTCUSDT", Decimal("0.10"), Decimal("0.001"), 600_000),
@@ -149,9 +185,10 @@ class Coinm(Usdm):
     source = "binance-coinm"
     address = "wss://dstream.binance.com/stream"
     pages = page_path = "/dapi/v1/depth"
+    interest_path = "/dapi/v1/openInterest"
     products = (
-        Product("BTC-USD-PERP", "BTCUSD_PERP", Decimal("0.1"), Decimal(1), 600_000),
-        Product("ETH-USD-PERP", "ETHUSD_PERP", Decimal("0.01"), Decimal(1), 300_000),
+        Product("BTC-USD-PERP", "BTCUSD_PERP", Decimal("0.1"), Decimal(1), 600_000, Decimal(100), True),
+        Product("ETH-USD-PERP", "ETHUSD_PERP", Decimal("0.01"), Decimal(1), 300_000, Decimal(10), True),
     )
 
 

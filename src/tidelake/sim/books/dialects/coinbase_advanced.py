@@ -2,15 +2,17 @@
 
 Source:  as `venues.coinbase_books` and `venues.coinbase_advanced`
 Quirks:  `sequence_num` counts every message of a connection, answers and heartbeats too: the connection writes it in
-         place of `wire.UNNUMBERED`. level2 is answered as l2_data, with sides "bid" and "offer".
+         place of `wire.UNNUMBERED`. level2 is answered as l2_data, with sides "bid" and "offer". Bars are of five
+         minutes and told as they grow, never that they ended; a subscription is answered by those there are.
 """
 
 from collections.abc import Mapping, Sequence
 
 from tidelake.sim.answer import iso_us
 from tidelake.sim.books.dialects.coinbase import MAKER, Coinbase
+from tidelake.sim.books.figures import Told
 from tidelake.sim.books.model import BID, Change, Print
-from tidelake.sim.books.wire import Asked, Dialect, Wire, compact, loaded
+from tidelake.sim.books.wire import Asked, Dialect, Tell, Wire, compact, loaded
 
 SIDES = {BID: "bid"}
 
@@ -55,6 +57,27 @@ class AdvancedWire(Wire):
         row |= {"size": self.size(trade.lots), "side": MAKER[trade.side].upper(), "time": iso_us(trade.event_ns)}
         return _said("market_trades", trade.event_ns, [{"type": "update", "trades": [row]}])
 
+    def figures(self) -> Mapping[str, Tell]:
+        return {f"candles:{self.product.name}": self._candles}
+
+    def _candles(self, stream: str, told: Told) -> list[bytes]:
+        growing = () if told.growing is None else (told.growing,)
+        bars = (*told.ended, *growing)[::-1] if told.begins else growing
+        rows = [
+            {
+                "start": str(bar.start_ns // 10**9),
+                "high": self.price(bar.high),
+                "low": self.price(bar.low),
+                "open": self.price(bar.open),
+                "close": self.price(bar.close),
+                "volume": self.size(bar.all.lots),
+                "product_id": self.product.name,
+            }
+            for bar in bars
+        ]
+        kind = "snapshot" if told.begins else "update"
+        return [_said("candles", told.event_ns, [{"type": kind, "candles": rows}])] if rows else []
+
 
 class Advanced(Coinbase):
     """Coinbase Advanced Trade."""
@@ -63,6 +86,7 @@ class Advanced(Coinbase):
     wire = AdvancedWire
     address = "wss://advanced-trade-ws.coinbase.com/"
     numbers_connection = True
+    bar_seconds = 300
 
     def read(self, message: bytes) -> Asked:
         said = loaded(message)

@@ -3,15 +3,17 @@
 Source:  as `venues.deribit`
 Quirks:  prev_change_id names the change_id before; the snapshot has none. Levels are [new|change|delete, price,
          amount] in JSON numbers without zeros at their end. An unknown channel is left out of the answer to a
-         subscription, without a word.
+         subscription, without a word. `liquidation` of a trade says whose side was closed, here always the taker's. A
+         bar is told as it grows; the documentation does not say whether it is told when it has ended: here it is, once.
 """
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tidelake.sim.answer import number_text
+from tidelake.sim.books.figures import Told
 from tidelake.sim.books.model import ASK, BID, Change, Print, Product
-from tidelake.sim.books.wire import Asked, Dialect, Wire, compact, loaded
+from tidelake.sim.books.wire import Asked, Dialect, Tell, Wire, compact, loaded
 
 MS = 1_000_000
 
@@ -31,7 +33,10 @@ class DeribitWire(Wire):
         return number_text(super().size(lots))
 
     def _framed(self, channel: str, data: str) -> bytes:
-        params = f'"channel":"{self.names[channel]}","data":{data}'
+        return self._said(self.names[channel], data)
+
+    def _said(self, channel: str, data: str) -> bytes:
+        params = f'"channel":"{channel}","data":{data}'
         return f'{{"jsonrpc":"2.0","method":"subscription","params":{{{params}}}}}'.encode()
 
     def _book(self, kind: str, levels: Sequence[tuple[str, str, int, int]], at_ns: int, before: str) -> bytes:
@@ -69,7 +74,32 @@ class DeribitWire(Wire):
         row += f',"tick_direction":0,"price":{self.price(trade.ticks)},"mark_price":{self.price(trade.ticks)}'
         row += f',"instrument_name":"{self.product.name}","index_price":{self.price(trade.ticks)}'
         row += f',"direction":"{trade.side}","amount":{self.size(trade.lots)}'
+        row += "" if trade.bankrupt is None else ',"liquidation":"T"'
         return self._framed("trades", f"[{{{row}}}]")
+
+    def figures(self) -> Mapping[str, Tell]:
+        name = self.product.name
+        return {f"chart.trades.{name}.1": self._chart, f"ticker.{name}.100ms": self._ticker}
+
+    def _chart(self, channel: str, told: Told) -> list[bytes]:
+        said = []
+        for bar, _ in told.bars():
+            row = f'"volume":{bar.all.base:f},"tick":{bar.start_ns // MS},"open":{self.price(bar.open)}'
+            row += f',"low":{self.price(bar.low)},"high":{self.price(bar.high)}'
+            row += f',"cost":{bar.all.quote:f},"close":{self.price(bar.close)}'
+            said.append(self._said(channel, f"{{{row}}}"))
+        return said
+
+    def _ticker(self, channel: str, told: Told) -> list[bytes]:
+        if (state := told.state) is None:
+            return []
+        (bid, bid_lots), (ask, ask_lots) = self.best()
+        row = f'"timestamp":{state.event_ns // MS},"state":"open","open_interest":{self.size(state.interest.lots)}'
+        row += f',"mark_price":{self.price(state.mark)},"instrument_name":"{self.product.name}"'
+        row += f',"index_price":{self.price(state.index)},"funding_8h":{state.rate:f},"current_funding":{state.rate:f}'
+        row += f',"best_bid_price":{self.price(bid)},"best_bid_amount":{self.size(bid_lots)}'
+        row += f',"best_ask_price":{self.price(ask)},"best_ask_amount":{self.size(ask_lots)}'
+        return [self._said(channel, f"{{{row}}}")]
 
 
 class Deribit(Dialect):
@@ -80,8 +110,8 @@ class Deribit(Dialect):
     address = "wss://www.deribit.com/ws/api/v2"
     refuses_whole = False
     products = (
-        Product("BTC-USD-PERP", "BTC-PERPETUAL", Decimal("0.5"), Decimal(10), 120_000),
-        Product("ETH-USD-PERP", "ETH-PERPETUAL", Decimal("0.05"), Decimal(1), 60_000),
+        Product("BTC-USD-PERP", "BTC-PERPETUAL", Decimal("0.5"), Decimal(10), 120_000, inverse=True),
+        Product("ETH-USD-PERP", "ETH-PERPETUAL", Decimal("0.05"), Decimal(1), 60_000, inverse=True),
     )
 
     def read(self, message: bytes) -> Asked:

@@ -3,7 +3,8 @@
 Source:  as `venues.kraken`; https://docs.kraken.com/exchange/guides/websockets/book-checksum-v2
 Quirks:  Numbers are JSON numbers with all decimals of the instrument. A subscriber holds `depth` levels of a side: a
          level that comes into view is told, one that falls out of it is not, the subscriber cuts. Every book message
-         carries the CRC32 of the ten best asks, then bids. Each symbol of a message is answered for itself.
+         carries the CRC32 of the ten best asks, then bids. Each symbol of a message is answered for itself. A bar is
+         told as it grows and never that it ended; a subscription is answered by those there are.
 """
 
 import zlib
@@ -11,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tidelake.sim.answer import iso_us
+from tidelake.sim.books.figures import Bar, Told
 from tidelake.sim.books.model import ASK, BID, Change, Print, Product
-from tidelake.sim.books.wire import Asked, Dialect, Wire, compact, loaded
+from tidelake.sim.books.wire import Asked, Dialect, Tell, Wire, compact, loaded
 
 SUMMED = 10
 
@@ -68,6 +70,23 @@ class KrakenWire(Wire):
         row += f',"qty":{self.size(trade.lots)},"ord_type":"market","trade_id":{trade.number}'
         row += f',"timestamp":"{iso_us(trade.event_ns)}"'
         return f'{{"channel":"trade","type":"update","data":[{{{row}}}]}}'.encode()
+
+    def figures(self) -> Mapping[str, Tell]:
+        return {f"ohlc-1:{self.product.name}": self._ohlc}
+
+    def _ohlc(self, stream: str, told: Told) -> list[bytes]:
+        growing = () if told.growing is None else (told.growing,)
+        bars = (*told.ended, *growing) if told.begins else growing
+        kind, rows = "snapshot" if told.begins else "update", ",".join(map(self._bar, bars))
+        head = f'{{"channel":"ohlc","type":"{kind}","timestamp":"{iso_us(told.event_ns)}"'
+        return [f'{head},"data":[{rows}]}}'.encode()] if bars else []
+
+    def _bar(self, bar: Bar) -> str:
+        row = f'"symbol":"{self.product.name}","open":{self.price(bar.open)},"high":{self.price(bar.high)}'
+        row += f',"low":{self.price(bar.low)},"close":{self.price(bar.close)},"trades":{bar.trades}'
+        row += f',"volume":{self.size(bar.all.lots)},"vwap":{bar.all.quote / bar.all.base:.5f}'
+        row += f',"interval_begin":"{iso_us(bar.start_ns)[:-1]}000Z","interval":1,"timestamp":"{iso_us(bar.end_ns)}"'
+        return f"{{{row}}}"
 
 
 class Kraken(Dialect):

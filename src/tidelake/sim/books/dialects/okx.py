@@ -1,22 +1,34 @@
-"""OKX v5: books and bbo-tbt of /public, trades-all of /business.
+"""OKX v5: books, bbo-tbt and the figures of swaps of /public, trades-all and bars of /business.
 
 Source:  as `venues.okx`
 Quirks:  Each stream of a message is answered for itself. `checksum` is the CRC32 of 25 interleaved levels until
          2026-06-23 by the venue's clock, and the constant 0 from then on. A book that does not change repeats its
-         seqId in an empty update. A heartbeat is the bare text ping, answered by pong.
+         seqId in an empty update. A heartbeat is the bare text ping, answered by pong. Liquidations have one stream for
+         all swaps. The last item of a bar is "1" when it has ended. Its volumes are size, quote and quote of spot, of
+         swaps contracts, base and quote.
 """
 
 import zlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from tidelake.sim.books.figures import FUNDING_NS, Bar, Told
 from tidelake.sim.books.model import ASK, BID, Change, Print, Product
-from tidelake.sim.books.wire import Asked, Dialect, Wire, compact, loaded
+from tidelake.sim.books.wire import Asked, Dialect, Tell, Wire, compact, loaded
 
 MS = 1_000_000
 CHECKSUMS_END_NS = 1_782_172_800 * 10**9  # 2026-06-23 UTC
 SUMMED = 25
 PAGE_SIDES = (("asks", ASK), ("bids", BID))
+
+
+def _arg(name: str) -> dict[str, str]:
+    channel, _, product = name.partition(":")
+    return {"channel": channel, "instType" if channel == "liquidation-orders" else "instId": product}
+
+
+def _pushed(stream: str, row: object) -> bytes:
+    return compact({"arg": _arg(stream), "data": [row]})
 
 
 class OkxWire(Wire):
@@ -78,6 +90,56 @@ class OkxWire(Wire):
         row |= {"sz": self.size(trade.lots), "side": trade.side, "ts": str(trade.event_ns // MS), "source": "0"}
         return compact({"arg": {"channel": "trades-all", "instId": self.product.name}, "data": [row]})
 
+    def figures(self) -> Mapping[str, Tell]:
+        name = self.product.name
+        tells: dict[str, Tell] = {f"candle1m:{name}": self._candles}
+        if self.product.perpetual:
+            tells |= {f"funding-rate:{name}": self._funding, f"mark-price:{name}": self._mark}
+            tells |= {f"open-interest:{name}": self._interest, "liquidation-orders:SWAP": self._orders}
+        return tells
+
+    def _candles(self, stream: str, told: Told) -> list[bytes]:
+        return [_pushed(stream, self._candle(bar, ended)) for bar, ended in told.bars()]
+
+    def _candle(self, bar: Bar, ended: bool) -> list[str]:
+        base, quote = f"{bar.all.base:f}", f"{bar.all.quote:f}"
+        prices = [self.price(ticks) for ticks in (bar.open, bar.high, bar.low, bar.close)]
+        volumes = [self.size(bar.all.lots), base if self.product.perpetual else quote, quote]
+        return [str(bar.start_ns // MS), *prices, *volumes, "1" if ended else "0"]
+
+    @property
+    def _swap(self) -> dict[str, str]:
+        return {"instId": self.product.name, "instType": "SWAP"}
+
+    def _funding(self, stream: str, told: Told) -> list[bytes]:
+        if (state := told.state) is None:
+            return []
+        paid, after = state.next_funding_ns // MS, (state.next_funding_ns + FUNDING_NS) // MS
+        row = {"fundingRate": f"{state.rate:f}", "fundingTime": str(paid), **self._swap, "nextFundingRate": ""}
+        return [_pushed(stream, row | {"nextFundingTime": str(after), "ts": str(state.event_ns // MS)})]
+
+    def _mark(self, stream: str, told: Told) -> list[bytes]:
+        if (state := told.state) is None:
+            return []
+        return [_pushed(stream, self._swap | {"markPx": self.price(state.mark), "ts": str(state.event_ns // MS)})]
+
+    def _interest(self, stream: str, told: Told) -> list[bytes]:
+        if (state := told.state) is None:
+            return []
+        held = state.interest
+        row = self._swap | {"oi": self.size(held.lots), "oiCcy": f"{held.base:f}", "oiUsd": f"{held.quote:f}"}
+        return [_pushed(stream, row | {"ts": str(state.event_ns // MS)})]
+
+    def _orders(self, stream: str, told: Told) -> list[bytes]:
+        family = self.product.name.removesuffix("-SWAP")
+        said = []
+        for trade in told.liquidations:
+            detail = {"bkLoss": "0", "bkPx": self.price(trade.bankrupt or 0), "ccy": "", "side": trade.side}
+            detail |= {"posSide": "short" if trade.side == "buy" else "long", "sz": self.size(trade.lots)}
+            detail["ts"] = str(trade.event_ns // MS)
+            said.append(_pushed(stream, {"details": [detail], "instFamily": family, **self._swap, "uly": family}))
+        return said
+
 
 class Okx(Dialect):
     """OKX v5."""
@@ -90,7 +152,7 @@ class Okx(Dialect):
     products = (
         Product("BTC-USDT", "BTC-USDT", Decimal("0.1"), Decimal("0.00000001"), 600_000),
         Product("ETH-USDT", "ETH-USDT", Decimal("0.01"), Decimal("0.000001"), 300_000),
-        Product("BTC-USDT-PERP", "BTC-USDT-SWAP", Decimal("0.1"), Decimal("0.01"), 600_100),
+        Product("BTC-USDT-PERP", "BTC-USDT-SWAP", Decimal("0.1"), Decimal("0.01"), 600_100, Decimal("0.01")),
     )
 
     def read(self, message: bytes) -> Asked:
@@ -103,14 +165,10 @@ class Okx(Dialect):
         number = said.get("id", "")
         return Asked(said["op"], names, int(number) if number.isdecimal() else -1)
 
-    def _arg(self, name: str) -> dict[str, str]:
-        channel, _, product = name.partition(":")
-        return {"channel": channel, "instType" if channel == "liquidation-orders" else "instId": product}
-
     def accept(self, asked: Asked, wires: Sequence[tuple[str, Wire | None]], held: Sequence[str]) -> list[bytes]:
         answers = []
         for name in asked.names:
-            said = {"id": str(asked.number), "event": asked.verb, "arg": self._arg(name), "connId": "a4d3ae55"}
+            said = {"id": str(asked.number), "event": asked.verb, "arg": _arg(name), "connId": "a4d3ae55"}
             answers.append(compact(said))
         return answers
 
