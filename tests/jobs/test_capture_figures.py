@@ -15,7 +15,7 @@ from tidelake.sim.server import SimServer
 
 SPEED = 600  # of the clock: a minute's bar is told in a tenth of a second
 START_NS = 1_792_000_000 * 10**9
-SECONDS, UPDATES, BEFORE = 1.0, 300, 400  # steps of each product before the capture, 3 s of the clock apart
+SECONDS, UPDATES, BEFORE = 0.7, 300, 400  # steps of each product before the capture, 3 s of the clock apart
 CHANNELS = ("candles", "funding", "open_interest", "liquidations")
 MARKS = ("funding_rate", "mark_price", "index_price")
 BARS = ("open", "high", "low", "close", "volume")
