@@ -1,5 +1,6 @@
 """Bars, funding, open interest and liquidations of simulated venues, captured over sockets: rows are the truth."""
 
+import json
 import time
 
 import polars as pl
@@ -12,10 +13,11 @@ from tidelake.jobs.session import Settings
 from tidelake.raw.store import Store
 from tidelake.sim.market import Market
 from tidelake.sim.server import SimServer
+from tidelake.sim.sockets.plan import FramePlan
 
 SPEED = 600  # of the clock: a minute's bar is told in a tenth of a second
 START_NS = 1_792_000_000 * 10**9
-SECONDS, UPDATES, BEFORE = 0.7, 300, 400  # steps of each product before the capture, 3 s of the clock apart
+SECONDS, UPDATES, BEFORE = 1.0, 500, 400  # steps of each product before the capture, 3 s of the clock apart
 CHANNELS = ("candles", "funding", "open_interest", "liquidations")
 MARKS = ("funding_rate", "mark_price", "index_price")
 BARS = ("open", "high", "low", "close", "volume")
@@ -76,11 +78,12 @@ class Clock:
         return self.at_ns + (SPEED * (time.monotonic_ns() - self.began_ns) if self.began_ns else 0)
 
 
-def captured(path, source):
+def captured(path, source, faults=""):
     """The lake that a capture of all products filled, and the venue."""
     clock = Clock()
     market = Market(clock=clock)
-    with SimServer(source, market, updates=UPDATES, record=True, versions=16) as server:
+    plan = FramePlan.parse(faults, 5)
+    with SimServer(source, market, frame_faults=plan, updates=UPDATES, record=True, versions=16) as server:
         venue = server.sockets[source]
         for _ in range(BEFORE):
             clock.at_ns += 3 * 10**9
@@ -178,7 +181,7 @@ def test_rows_of_every_channel_are_the_truth_of_the_simulated_venue(source, tmp_
         rows = rows_of(lake, source, table)
         perpetuals = {symbol for symbol, figures in venue.figures.items() if figures.product.perpetual}
         heard = set(rows["symbol"])
-        if "openInterest" in told:  # each product is asked once in a minute of ours
+        if "openInterest" in told or table == "liquidations":  # not of each product in a second
             assert heard
             assert heard <= perpetuals
         else:
@@ -200,3 +203,23 @@ def test_rows_of_every_channel_are_the_truth_of_the_simulated_venue(source, tmp_
                 got = {at: row for at, row in ours.items() if at <= last}
                 assert got == wanted, (table, symbol, channel)
                 assert len(got) >= {"candles": 2, "funding": 8}.get(table, 1)
+
+
+def test_lost_frames_leave_no_row_and_doubled_and_late_ones_one_each(tmp_path):
+    lake, venue, _ = captured(tmp_path / "lake", "okx", "lost:0.2,doubled:0.2,late:0.2")
+    symbol = "BTC-USDT-PERP"
+    truth, rows = states_of(venue.figures[symbol], "okx"), rows_of(lake, "okx", "open_interest")
+    told = {}
+    for client in venue.clients:
+        for frame in client.sent:
+            if frame.what == "open-interest:BTC-USDT-SWAP":
+                at = int(json.loads(frame.payload)["data"][0]["ts"]) * 1_000
+                told[at] = told.get(at, 0) + 1
+    ours = {row["event_time"]: row["open_interest"] for row in rows.to_dicts()}
+    assert len(ours) == len(rows)
+    assert 2 in told.values(), "a frame was doubled"
+    assert set(ours) <= set(told)
+    assert len(set(told) - set(ours)) <= 8, "more is missing than can be on its way when a capture ends"
+    assert all(truth[at]["open_interest"] == value for at, value in ours.items())
+    assert len([at for at in truth if min(ours) <= at <= max(ours) and at not in ours]) > 2, "frames were lost"
+    assert rows.sort("recv_ns")["event_time"].to_list() != sorted(ours), "frames were late"
