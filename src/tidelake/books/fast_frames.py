@@ -93,7 +93,8 @@ def _elements(layout: Compiled, payloads: Tokens, odd: Mask) -> dict[str, Tokens
 
 
 def _locate(layout: Compiled, lines: SegmentLines, payloads: Indices, chosen: Indices) -> _Located:
-    found = find(layout.tree, lines, chosen, payloads[chosen] if layout.layout.listed else None)
+    ends = payloads[chosen] if layout.layout.listed else None
+    found = find(layout.tree, lines, chosen, ends, in_place=True)  # levels of all layouts are read in one text
     odd = found.odd
     listed: dict[str, Tokens] = {}
     row_line = found.row_line

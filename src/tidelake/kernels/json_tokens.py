@@ -48,7 +48,33 @@ def _load_word(context, text, at):
     return types.uint64(text, types.int64), generate
 
 
+def _store_word(context, out, at, word):
+    """Writes what `load_word` read to out[at : at + 8]."""
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        place = builder.gep(array.data, [arguments[1]])
+        builder.store(arguments[2], builder.bitcast(place, ir.IntType(64).as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, types.uint64), generate
+
+
 load_word: Any = intrinsic(_load_word)
+store_word: Any = intrinsic(_store_word)
+
+
+@kernel(inline="always")
+def _copy(text, first, last, out, at):
+    """Writes text[first:last] to `out` from `at` on, and up to seven bytes of anything behind it."""
+    while first < last:
+        if first + WORD <= len(text):
+            store_word(out, at, load_word(text, first))
+        else:
+            for place in range(first, last):
+                out[np.uint64(at + place - first)] = byte_at(text, place)
+        first += WORD
+        at += WORD
 
 
 @kernel(inline="always")
@@ -159,6 +185,7 @@ def find_tokens(
     slot,
     outer,
     rows_node,
+    kept,
     line_tokens,
     line_types,
     row_tokens,
@@ -167,14 +194,18 @@ def find_tokens(
     odd,
     listless,
 ):
-    """Fill in where the wanted values stand.
+    """Copy the wanted values, and fill in where each stands.
 
     Args:
         text: uint8[..], the lines. Each is one JSON object.
         starts, ends: int64[n], each line's first byte and the place after its last.
         key_bytes, key_at, children, slot, rows_node: The wanted fields, see above.
         outer: bool[m], nodes whose value is a list of objects on the way to the rows.
-        line_tokens: int64[fields, n, 2], written: start and end of each value that stands once per line.
+        kept: uint8[all bytes of the lines and eight more], written: the bytes of the values, one after the other, as
+            they are found: who reads them field by field finds them near each other, and takes a third of the time.
+            Where it has no length nothing is copied.
+        line_tokens: int64[fields, n, 2], written: start and end, in `kept` or else in `text`, of each value that stands
+            once per line.
         line_types: uint8[fields, n], written: its type; 0 (MISSING) must stand there before.
         row_tokens, row_types: The same for values that stand once per row, [fields, rows, ..].
         row_line: int64[rows], written: the line of each row.
@@ -189,7 +220,7 @@ def find_tokens(
     Trusts: each line is valid JSON, nested at most 16 deep along wanted keys. Stays inside a line whatever it holds.
     Cost: one look at each byte. Oracle: `tables.rows`, see tests/property.
     """
-    rows = 0
+    rows = used = 0
     nodes = np.empty(DEPTH, dtype=np.int32)
     in_list = np.empty(DEPTH, dtype=np.bool_)
     seen = np.full(len(slot), -1, dtype=np.int64)  # the scope in which a key was seen last
@@ -260,10 +291,15 @@ def find_tokens(
             field = slot[child]
             if field >= 0 and not (text[at] == OPEN_OBJECT and children[child, 0] < children[child, 1]):
                 first, last, kind, at = _token(text, at, end)
+                if level > 0 and not (in_row and rows <= len(row_line)):
+                    continue
+                if len(kept):
+                    _copy(text, first, last, kept, used)
+                    first, last, used = used, used + last - first, used + last - first
                 if level == 0:
                     line_tokens[field, line, 0], line_tokens[field, line, 1] = first, last
                     line_types[field, line] = kind
-                elif in_row and rows <= len(row_line):
+                else:
                     row_tokens[field, rows - 1, 0], row_tokens[field, rows - 1, 1] = first, last
                     row_types[field, rows - 1] = kind
             elif (child == rows_node or outer[child]) and byte_at(text, at) == OPEN_LIST:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tidelake.kernels.json_tokens import ESCAPED, FALSE, MISSING, NUMBER, STRING, TRUE, find_tokens
+from tidelake.kernels.json_tokens import ESCAPED, FALSE, MISSING, NUMBER, STRING, TRUE, WORD, find_tokens
 from tidelake.kernels.json_values import gather, mark_equal, measure, read_integers
 from tidelake.tables.field_tree import FieldTree
 from tidelake.tables.segment_lines import SegmentLines
@@ -136,17 +136,23 @@ class FoundTokens:
         return Tokens(self.text, places[slot], types[slot])
 
 
-def find(tree: FieldTree, lines: SegmentLines, chosen: Indices, ends: Indices | None = None) -> FoundTokens:
-    """Search the chosen lines for the fields of a tree, each up to its end or to the place in `ends`."""
+def find(
+    tree: FieldTree, lines: SegmentLines, chosen: Indices, ends: Indices | None = None, *, in_place: bool = False
+) -> FoundTokens:
+    """Search the chosen lines for the fields of a tree, each up to its end or to the place in `ends`.
+
+    The values are copied next to each other, unless they are to be places in the segment's plaintext.
+    """
     text = np.frombuffer(lines.plain, dtype=np.uint8)
     count, fields = len(chosen), len(tree.slots)
     starts = lines.offsets[chosen]
     ends = lines.offsets[chosen + 1] if ends is None else ends
     room = count * ROOM if tree.rows else 0
+    kept = np.empty(int((ends - starts).sum()) + WORD if not in_place else 0, dtype=np.uint8)
     while True:
         found = FoundTokens(
             tree,
-            text,
+            text if in_place else kept,
             np.empty((fields, count, 2), dtype=np.int64),
             np.zeros((fields, count), dtype=np.uint8),
             np.empty((fields, room, 2), dtype=np.int64),
@@ -165,6 +171,7 @@ def find(tree: FieldTree, lines: SegmentLines, chosen: Indices, ends: Indices | 
             tree.slot,
             tree.outer,
             tree.rows_node,
+            kept,
             found.line_places,
             found.line_types,
             found.row_places,
@@ -179,6 +186,6 @@ def find(tree: FieldTree, lines: SegmentLines, chosen: Indices, ends: Indices | 
             places, types = found.row_places[:, :rows], found.row_types[:, :rows]
             line_fields = found.line_places, found.line_types
             return FoundTokens(
-                tree, text, *line_fields, places, types, found.row_line[:rows], found.odd, found.listless
+                tree, found.text, *line_fields, places, types, found.row_line[:rows], found.odd, found.listless
             )
         room = rows
