@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,62 @@ def test_a_batch_whose_answer_was_lost_is_not_added_twice(bus, redis_server):
     wait_for(bus, 9)
     found, _ = taken(redis_server.url, 6, after="0")
     assert seqs(found) == list(range(6))
+
+
+@asynccontextmanager
+async def losing_an_answer(port, mark):
+    """A way to a Redis on which the first answer that holds the mark is lost, and the connection with it."""
+    lost = []
+
+    async def pump(source, sink, mark):
+        while data := await source.read(1 << 20):
+            if mark in data and not lost:
+                lost.append(data)
+                break
+            sink.write(data)
+        sink.close()
+
+    async def serve(reader, writer):
+        answers, questions = await asyncio.open_connection("127.0.0.1", port)
+        both = asyncio.gather(pump(reader, questions, b"no such words"), pump(answers, writer, mark))
+        await asyncio.gather(both, return_exceptions=True)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", lost
+
+
+@pytest.mark.parametrize("words", [{"after": "0"}, {"after": "0", "group": "g"}])
+def test_rows_whose_answer_was_lost_come_all_the_same(bus, redis_server, words):
+    bus.publish("trades", trades(range(100, 110)))
+    wait_for(bus, 10)
+
+    async def work():
+        last = b"\r\n109\r\n"  # only the answer to a reader holds the last row
+        way = losing_an_answer(redis_server.port, last)
+        async with way as (url, lost), RedisSubscription(url, KEY, **words) as rows:
+            found = await take(rows, 10)
+            bus.publish("trades", trades([110]))
+            return found + await take(rows, 1), rows.shed, lost
+
+    found, shed, lost = asyncio.run(work())
+    assert lost
+    assert (seqs(found), shed) == (list(range(100, 111)), 0)
+
+
+def test_a_row_is_acknowledged_once_redis_is_back(bus, redis_server):
+    bus.publish("trades", trades(range(4)))
+    wait_for(bus, 4)
+
+    async def work():
+        async with RedisSubscription(redis_server.url, KEY, after="0", group="g") as rows:
+            found = await take(rows, 2)
+            redis_server.stop()
+            with pytest.raises(SourceError, match="no Redis answers"):
+                await rows.acknowledge()
+            redis_server.start()
+            return found + await take(rows, 2)
+
+    assert seqs(asyncio.run(work())) == [0, 1, 2, 3]
 
 
 def test_rows_beyond_the_queue_are_shed_while_redis_is_away_and_publish_does_not_wait(redis_server):

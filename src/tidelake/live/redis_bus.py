@@ -219,7 +219,11 @@ class RedisSubscription:
         if self._client is not None:
             return
         client = self._asyncio.Redis.from_url(
-            self._url, decode_responses=True, socket_connect_timeout=TIMEOUT_SECONDS, socket_timeout=TIMEOUT_SECONDS
+            self._url,
+            decode_responses=True,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            socket_timeout=TIMEOUT_SECONDS,
+            retry=None,  # the client would ask for new rows again, and those of an answer that was lost stay pending
         )
         try:
             if self._group is not None:
@@ -249,23 +253,24 @@ class RedisSubscription:
 
     async def __anext__(self) -> Any:
         await self.start()
-        await self.acknowledge()
         wait = FIRST_WAIT
         while not self._closed:
-            while self._ready:
-                row_id, cells = self._ready.pop(0)
-                if cells is None:  # trimmed before it was worked on
-                    self.shed += 1
-                    await self._client.xack(self.stream.key, self._group, row_id)
-                    continue
-                self._unacknowledged = row_id if self._group is not None else None
-                self.last_id = row_id
-                return read_struct(self.stream.feed, row_id, cells)
             try:
+                await self._acknowledge()
+                while self._ready:
+                    row_id, cells = self._ready.pop(0)
+                    self._unacknowledged = row_id if self._group is not None else None
+                    if cells is not None:
+                        self.last_id = row_id
+                        return read_struct(self.stream.feed, row_id, cells)
+                    self.shed += 1  # trimmed before it was worked on
+                    await self._acknowledge()
                 await self._read()
                 wait = FIRST_WAIT
             except (self._module.ConnectionError, self._module.TimeoutError) as exc:
                 log.warning("%s: %s; trying again", redact(self._url), exc)
+                if self._group is not None:
+                    self._pending_after = "0"  # rows of an answer that was lost are this consumer's all the same
                 await asyncio.sleep(wait)
                 wait = min(LONGEST_WAIT, wait * 2)
         raise StopAsyncIteration
@@ -314,10 +319,20 @@ class RedisSubscription:
             self.shed += missed
 
     async def acknowledge(self) -> None:
-        """Say that the row given last is worked on; without it the next call for a row says so."""
+        """Say that the row given last is worked on; without it the next call for a row says so.
+
+        Raises:
+            SourceError: Redis does not answer; the next call for a row says it again.
+        """
+        try:
+            await self._acknowledge()
+        except (self._module.ConnectionError, self._module.TimeoutError) as exc:
+            raise _away(self._url, exc) from exc
+
+    async def _acknowledge(self) -> None:
         if self._unacknowledged is not None:
-            row_id, self._unacknowledged = self._unacknowledged, None
-            await self._client.xack(self.stream.key, self._group, row_id)
+            await self._client.xack(self.stream.key, self._group, self._unacknowledged)
+            self._unacknowledged = None
 
     async def __aenter__(self) -> Self:
         await self.start()
