@@ -356,7 +356,8 @@ class Kept:
             return False
         self.tried = page
         at = self.first_after(page)
-        if at < len(self.kept) and not self.joins(self.kept[at], page.last_id):
+        behind = at == len(self.kept) and self.last is not None and page.last_id < self.last
+        if behind or (at < len(self.kept) and not self.joins(self.kept[at], page.last_id)):
             self.reason = "snapshot page older than the kept updates"
             return False
         book = Book.of(page.levels)

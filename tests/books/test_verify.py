@@ -82,6 +82,17 @@ def test_a_lost_update_is_a_break_until_the_next_page(lake):
     assert book.state == "INVALID"
 
 
+def test_a_page_from_before_the_last_update_does_not_begin_a_book_that_fell(lake):
+    behind = [*WHOLE, depth(10, 11, size="damaged"), "page " + page(8)]
+    (book,) = lake(ws=[*behind, "page " + page(11), depth(12, 13)]).verify_books()
+    assert [(i.state, i.reason) for i in book.intervals[1:]] == [
+        ("VALID", ""),
+        ("INVALID", "a message could not be read"),
+        ("INVALID", "snapshot page older than the kept updates"),
+        ("VALID", ""),
+    ]
+
+
 def test_a_page_in_another_lane_is_offered_when_it_was_received(lake):
     frames = [line for line in WHOLE if not line.startswith("page")]
     (book,) = lake(ws=frames, http=["page " + page(5)]).verify_books()

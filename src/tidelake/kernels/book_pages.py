@@ -107,7 +107,8 @@ def try_page(books, rule, slot):
     page = group[PAGE_ID]
     at = _first_after(books, slot, page)
     kept = word[KEPT]
-    if at < kept and not _joins_kept(books, rule, slot, at, page):
+    behind = at == kept and word[LAST_ID] != NONE and page < word[LAST_ID]  # what came since was not kept
+    if behind or (at < kept and not _joins_kept(books, rule, slot, at, page)):
         word[REASON] = PAGE_TOO_OLD
         return False
     levels = word[LEVELS]
