@@ -137,6 +137,30 @@ def test_a_damaged_judgement_is_as_if_it_were_not_there(judged, part, damage):
     assert proven(store) == verify_books(store)
 
 
+@pytest.mark.parametrize("damage", ["flipped", "torn"])
+def test_a_damaged_proof_is_made_anew(judged, damage):
+    store, _ = judged
+    found = proven(store)
+    (key,) = store.list(f"{FOLDER}proofs/")
+    data = store.get(key)
+    replace(store, key, data[: len(data) // 2] if damage == "torn" else data[:-9] + b"\x00" + data[-8:])
+    assert proofs(store) == []
+    assert proven(store) == found == verify_books(store)
+
+
+def test_a_damaged_judgement_of_a_whole_lane_is_made_anew_once(judged):
+    store, lane = judged
+    prove_books(store)
+    key = max(objects(store, ".found"))
+    held = Judgements(store).newest(lane, ALONE)
+    (proof,) = store.list(f"{FOLDER}proofs/")
+    replace(store, key, store.get(key)[:-9])
+    store.delete(proof)
+    prove_books(store)
+    assert held is not None
+    assert Judgements(store).newest(lane, ALONE) == held
+
+
 def test_the_judgement_of_another_lane_or_of_a_lane_written_again_is_not_taken(judged, tmp_path):
     store, name = judged
     other = Store.open(tmp_path / "other")

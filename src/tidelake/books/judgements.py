@@ -96,6 +96,13 @@ def checked(data: bytes) -> bytes | None:
     return found if hashlib.sha256(found).digest() == data[:HASH_BYTES] else None
 
 
+def replace(store: Store, key: str, data: bytes) -> None:
+    """Puts an object, also where a damaged one stands."""
+    if not store.put_new(key, data):
+        store.delete(key)
+        store.put_new(key, data)
+
+
 class Judgements:
     """The judgements of the lanes of a lake."""
 
@@ -153,10 +160,10 @@ class Judgements:
             offered,
             judge.findings.streams(),
         )
-        if self._store.head(_key(held, "found")) is None:
+        if self._load(_key(held, "found")) is None:
             # A wrong object may stand in the place of the books: they are put first, and read again only if they fit.
-            self._replace(_key(held, "books"), with_hash(zstandard.compress(judge.engine.dump(), 1)))
-            self._replace(_key(held, "found"), pack(held))
+            replace(self._store, _key(held, "books"), with_hash(zstandard.compress(judge.engine.dump(), 1)))
+            replace(self._store, _key(held, "found"), pack(held))
             self._forget_old(lane, start)
         return held
 
@@ -172,11 +179,6 @@ class Judgements:
     def _forget(self, held: Judgement) -> None:
         """Deletes a judgement whose books are gone."""
         self._store.delete(_key(held, "found"))
-
-    def _replace(self, key: str, data: bytes) -> None:
-        if not self._store.put_new(key, data):
-            self._store.delete(key)
-            self._store.put_new(key, data)
 
     def _keys(self, lane: str, start: str) -> list[str]:
         return sorted(key for key in self._store.list(f"{FOLDER}{lane}/{start}/") if key.endswith(".found"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tidelake.books.engine import BookEngine
-from tidelake.books.judgements import ALONE, FOLDER, Judgement, Judgements, code_digest, pack, unpack
+from tidelake.books.judgements import ALONE, FOLDER, Judgement, Judgements, code_digest, pack, replace, unpack
 from tidelake.books.judging import LaneJudge, OfferedPage, PageEntry, find_pages, reopen
 from tidelake.books.report import BookReport, Findings
 from tidelake.books.verify import OFFER_NS, Ended, joins_pages, pages_for
@@ -104,7 +104,7 @@ def _prove_source(store: Store, source: str, lanes: Sequence[str], key: bytes | 
     walk = _Walk(store, source, key)
     reports = walk.run(lanes)
     proof = Proof(source, code_digest(), walk.read, reports)
-    store.put_new(proof.key, pack(proof))
+    replace(store, proof.key, pack(proof))
     for other in list(store.list(f"{PROOFS}{source}/")):
         if other < proof.key:
             store.delete(other)
