@@ -136,6 +136,8 @@ def test_export_gives_the_same_bytes(ask, recorded, tmp_path):
 def test_dry_run_of_import_and_export_touches_nothing(recorded, tmp_path, capsys):
     lake = tmp_path / "lake"
     assert run(["import", str(recorded[0]), "--from", "cryptofeed", "--dry-run", "--lake", str(lake), "-q"]) == 0
+    assert not lake.exists()
+    lake.mkdir()
     assert run(["export", str(tmp_path / "out"), "--dry-run", "--lake", str(lake), "-q"]) == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

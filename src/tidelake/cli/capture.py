@@ -112,7 +112,7 @@ def capture(
         raise typer.BadParameter("give VENUE and SYMBOL, or --sessions FILE, which says them")
     if sessions and getattr(ctx.get_parameter_source("channels"), "name", "DEFAULT") != "DEFAULT":
         raise typer.BadParameter("--channels does not go with --sessions: each session says its own")
-    lake = opts.open_lake(make=True)
+    lake = opts.open_lake(make=True, dry_run=dry_run)
     length = _seconds("--for", duration) if duration else None
     address = "" if dry_run else setting("bus", bus, default="")
     redis = RedisBus(address, keep=dt.timedelta(seconds=_seconds("--keep", keep))) if address else None

@@ -58,7 +58,7 @@ def ingest(
     from tidelake.jobs.report import Outcome
     from tidelake.jobs.session import Settings
 
-    lake = opts.open_lake(make=True)
+    lake = opts.open_lake(make=True, dry_run=dry_run)
     with opts.progress("ingest") as progress:
         settings = Settings(mappings=lake.mappings, url=url or None, progress=progress)
         report = run(lake.store, venue, symbols, since=point(since), dry_run=dry_run, settings=settings)
@@ -89,7 +89,7 @@ def backfill(
     first, last = needed_point(start), needed_point(end)
     if last <= first:
         raise typer.BadParameter("--end must be after --start")
-    lake = opts.open_lake(make=True)
+    lake = opts.open_lake(make=True, dry_run=dry_run)
     with opts.progress("backfill") as progress:
         settings = Settings(mappings=lake.mappings, url=url or None, progress=progress)
         if candles:
@@ -116,7 +116,7 @@ def refresh(
     from tidelake.jobs.report import Outcome
     from tidelake.jobs.session import Settings
 
-    lake = opts.open_lake(make=True)
+    lake = opts.open_lake(make=True, dry_run=dry_run)
     with opts.progress("instruments") as progress:
         settings = Settings(mappings=lake.mappings, url=url or None, progress=progress)
         report = run(lake.store, venues, dry_run=dry_run, settings=settings)

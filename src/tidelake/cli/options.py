@@ -56,23 +56,29 @@ class Options:
 
         return setting("lake", self.lake)
 
-    def open_lake(self, *, make: bool = False) -> "Lake":
-        """The lake; with `make` its folder is made where it is missing, else that is refused."""
+    def open_lake(self, *, make: bool = False, dry_run: bool = False) -> "Lake":
+        """The lake; with `make` its folder is made where it is missing, else that is refused.
+
+        With `dry_run` it is not made either: one in memory, as empty, stands in for it.
+        """
         import tidelake
         from tidelake.config import setting
 
         mappings = setting("mappings", default="")
-        return tidelake.open(self._address(make), mappings=Path(mappings) if mappings else None)
+        return tidelake.open(self._address(make, dry_run), mappings=Path(mappings) if mappings else None)
 
     def open_store(self) -> "Store":
         from tidelake.raw.store import Store
 
         return Store.open(self._address(make=False))
 
-    def _address(self, make: bool) -> str:
+    def _address(self, make: bool, dry_run: bool = False) -> str:
         from tidelake.errors import ConfigError
 
         url = self.lake_url()
+        missing = "://" not in url and not Path(url).expanduser().exists()
+        if make and dry_run and missing:
+            return "memory:///dry-run"
         if not make and "://" not in url and not Path(url).is_dir():
             raise ConfigError(f"there is no lake at {url}; `tidelake init {url}` makes one", tried=(url,))
         return url

@@ -37,7 +37,7 @@ def import_files(
     from tidelake.raw.codec import key_from_environment
     from tidelake.tables.describe import describe_for
 
-    lake = opts.open_lake(make=True)
+    lake = opts.open_lake(make=True, dry_run=dry_run)
     with opts.progress("import") as progress:
         report = import_recordings(
             lake.store,
