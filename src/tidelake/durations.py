@@ -7,7 +7,7 @@ def parse_duration(value: str | dt.timedelta) -> dt.timedelta:
     """A duration such as "500ms", "2s", "90m", "36h" or "7d".
 
     Raises:
-        ValueError: It is not in that form.
+        ValueError: It is not in that form, or of millions of years.
     """
     if isinstance(value, dt.timedelta):
         return value
@@ -15,5 +15,8 @@ def parse_duration(value: str | dt.timedelta) -> dt.timedelta:
     for unit in ("us", "ms", "s", "m", "h", "d"):
         number = value.removesuffix(unit)
         if number != value and number.replace(".", "", 1).isdecimal():
-            return dt.timedelta(microseconds=float(number) * units[unit])
+            try:
+                return dt.timedelta(microseconds=float(number) * units[unit])
+            except OverflowError:
+                raise ValueError(f"{value!r} is longer than a duration can be") from None
     raise ValueError(f"{value!r} is not a duration; write 500ms, 2s, 90m, 36h or 7d")

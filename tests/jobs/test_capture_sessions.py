@@ -333,6 +333,8 @@ WRONG = {
     "session 2 (one), key `name`: another session has this name": (SESSION + RULE) * 2,
     "[regimes], key `low`: a number is needed, found '0.1'": "[regimes]\nlow = '0.1'\n" + SESSION + RULE,
     "[regimes], key `regimes`: quantiles must be": "[regimes]\nlow = 0.9\n" + SESSION + RULE,
+    "[regimes], key `votes`: a whole number is needed, found inf": "[regimes]\nvotes = inf\n" + SESSION + RULE,
+    "[regimes], key `window`: '99999999999d' is longer": "[regimes]\nwindow = '99999999999d'\n" + SESSION + RULE,
     "cannot be read": "[[",
 }
 
@@ -365,6 +367,7 @@ def test_the_example_in_the_docs_is_understood(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out.count("sample,") == 24 or out.count("sample,") == 25
     assert "3 sessions planned; nothing was asked" in err
+    assert not (tmp_path / "lake").exists()
     assert run([*words, "--sessions", str(example), "--channels", "trades"]) == 2
     assert run([*words, "kraken", "BTC-USD", "--sessions", str(example)]) == 2
     assert run(words) == 2

@@ -148,9 +148,22 @@ def test_table_is_built_from_a_lake_and_built_anew(tmp_path, capsys):
     assert rows["trades"].to_list() == [1] * 6
 
 
+EVENT = '[[event]]\nname = "a"\nstart = 2024-01-01T00:00:00Z\nend = 2024-01-02T00:00:00Z\n'
+
+
 @pytest.mark.parametrize(
     "text",
-    ["[[event]]\nname = 1", "x", '[[event]]\nname = "a"\nstart = 2024-01-01T00:00:00\nend = 2024-01-02T00:00:00Z'],
+    [
+        "[[event]]\nname = 1",
+        "x",
+        "event = 1",
+        EVENT.replace("[[event]]", "[event]"),
+        EVENT.replace("[[event]]", "[[events]]"),
+        EVENT + 'symbol = ["BTC-USDT"]',
+        EVENT + 'symbols = "BTC-USDT"',
+        EVENT + "symbols = [1]",
+        '[[event]]\nname = "a"\nstart = 2024-01-01T00:00:00\nend = 2024-01-02T00:00:00Z',
+    ],
 )
 def test_wrong_calendars_are_refused(tmp_path, text):
     (tmp_path / "c.toml").write_text(text)

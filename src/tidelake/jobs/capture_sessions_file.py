@@ -182,6 +182,12 @@ class _Section:
             raise self.wrong(key, f"a number is needed, found {found!r}")
         return found
 
+    def count(self, key: str, default: int) -> int:
+        found = self.number(key, default)
+        if not isinstance(found, int):
+            raise self.wrong(key, f"a whole number is needed, found {found!r}")
+        return found
+
     def duration(self, key: str, default: str | None = None) -> dt.timedelta:
         try:
             found = parse_duration(self.text(key, default))
@@ -210,8 +216,8 @@ def _regimes(section: _Section, folder: Path) -> RegimeSettings:
             section.duration("window", f"{given.window // dt.timedelta(minutes=1)}m"),
             section.number("low", given.low),
             section.number("high", given.high),
-            int(section.number("least_minutes", given.least_minutes)),
-            int(section.number("votes", given.votes)),
+            section.count("least_minutes", given.least_minutes),
+            section.count("votes", given.votes),
             calendar,
         )
     except ConfigError as exc:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -80,22 +81,29 @@ def read_calendar(path: Path) -> tuple[SpecialEvent, ...]:
     """The special events of a TOML file: `[[event]]` with `name`, `start`, `end` and, if not for all, `symbols`.
 
     Raises:
-        ConfigError: It cannot be read, or an event lacks a word, a time zone, or ends before it starts.
+        ConfigError: It cannot be read, or an event lacks a word, has another one, lacks a time zone, or ends before it
+            starts.
     """
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
-        return tuple(_event(path, told) for told in found.get("event", []))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
         raise ConfigError(f"the calendar {path} cannot be read: {exc}", tried=(str(path),)) from exc
+    events = found.pop("event", [])
+    if found or not isinstance(events, list) or not all(isinstance(told, dict) for told in events):
+        raise ConfigError(f"{path}: a calendar holds events alone, each written [[event]]", tried=(str(path),))
+    return tuple(_event(path, told) for told in events)
 
 
-def _event(path: Path, told: dict[str, object]) -> SpecialEvent:
-    name, start, end, symbols = (told.get(word) for word in ("name", "start", "end", "symbols"))
-    if isinstance(name, str) and isinstance(start, dt.datetime) and isinstance(end, dt.datetime):
-        names = tuple(str(symbol) for symbol in symbols) if isinstance(symbols, list) else ()
-        if start.tzinfo is not None and end.tzinfo is not None and start < end:
+def _event(path: Path, told: dict[str, Any]) -> SpecialEvent:
+    name, start, end = (told.get(word) for word in ("name", "start", "end"))
+    symbols = told.get("symbols", [])
+    known = isinstance(symbols, list) and not set(told) - {"name", "start", "end", "symbols"}
+    if known and isinstance(name, str) and isinstance(start, dt.datetime) and isinstance(end, dt.datetime):
+        names = tuple(symbol for symbol in symbols if isinstance(symbol, str))
+        if len(names) == len(symbols) and start.tzinfo is not None and end.tzinfo is not None and start < end:
             return SpecialEvent(name, start, end, names)
-    text = f"{path}: an event needs name, start and end, both with a time zone and in this order; found {told}"
+    text = f"{path}: an event needs name, start and end, both with a time zone and in this order, and may have "
+    text += f"symbols, a list of texts; found {told}"
     raise ConfigError(text, tried=(str(path),))
 
 
