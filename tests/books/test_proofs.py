@@ -213,6 +213,22 @@ def test_coverage_names_the_intervals_of_each_book_with_rule_or_reason(tmp_path,
     assert lake.sql("select count(*) from coverage where state = 'INVALID' and rule = 'sequence break'").item() > 0
 
 
+@pytest.mark.parametrize("source", ["kraken", "okx", "bybit", "deribit", "coinbase-advanced"])
+def test_a_book_that_was_lost_with_its_connection_is_not_called_proven(source, tmp_path):
+    """Updates were sent while there was no connection; the next message is a snapshot, and proves nothing of them."""
+    (lane,) = lanes_of(source, 3, "reset", "whole")
+    store = Store.open(tmp_path)
+    seal_lane(store, Lane(lane.name, source, lane.frames, 7))
+    reports = verify_books(store)
+    opened = [frame.recv_ns for frame in lane.frames if frame.kind == "open"]
+    for report in reports:
+        assert report.falls > 0
+        assert not report.proven
+        lost = [i for i in report.intervals if i.reason == "connection lost"]
+        assert [(i.state, i.first_ns, i.messages) for i in lost] == [("INVALID", opened[-1], 0)]
+    assert proven(store) == reports
+
+
 def test_a_broken_lane_costs_its_own_source_the_new_proof_and_no_other(tmp_path):
     store = Store.open(tmp_path)
     for source in ("binance-spot", "kraken"):

@@ -168,6 +168,10 @@ class BookEngine:
         row = self._books.words[self._slot(stream), memory.FIRST_COUNTER :]
         return dict(zip(memory.COUNTERS, row.tolist(), strict=True))
 
+    def ends_with_connection(self, stream: BookStream) -> bool:
+        """Whether a book is lost when its connection is: its venue's ids do not go on over the next one."""
+        return not self._rules[self._books.words[self._slot(stream), memory.RULE]].continues
+
     def state(self, stream: BookStream) -> tuple[str, str]:
         """The state of a book as it stands, and the reason where it is not VALID."""
         state, reason = book_state(self._books.words, self._slot(stream))

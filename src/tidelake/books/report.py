@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tidelake.books.engine import BookEngine, Verdicts
-from tidelake.books.messages import HEARTBEAT, QUOTE, REFUSED, SNAPSHOT, UPDATE, BookFrames, BookStream
+from tidelake.books.messages import HEARTBEAT, OPEN, QUOTE, REFUSED, SNAPSHOT, UPDATE, BookFrames, BookStream
 from tidelake.books.states import REASONS, STATES, WORST_FIRST, rule_words
-from tidelake.kernels.book_codes import NO_SNAPSHOT, PAGE_TOO_OLD, VALID
+from tidelake.kernels.book_codes import CONNECTION_LOST, INVALID, NO_SNAPSHOT, PAGE_TOO_OLD, VALID
 from tidelake.kernels.book_memory import COUNTERS
 
 ABOUT_BOOK = (UPDATE, SNAPSHOT, HEARTBEAT, REFUSED)
 SYNCHRONISING = (NO_SNAPSHOT, PAGE_TOO_OLD)
+NEW_CONNECTION = len(REASONS)  # stands in for the reason at a new connection, which is none of a book's
 NS = 10**9
 
 Integers = npt.NDArray[np.int64]
@@ -132,6 +133,11 @@ class StreamFindings(msgspec.Struct):
         else:
             self.runs.append(msgspec.structs.replace(run))
 
+    def lose_connection(self, at_ns: int) -> None:
+        """A book that stood is lost from then on, until a message says more."""
+        if self.runs and self.runs[-1].state != INVALID:
+            self.runs.append(Run(INVALID, CONNECTION_LOST, 0, at_ns, at_ns, 0))
+
     def note_offsets(self, offsets: Integers) -> None:
         """Notes receive clocks minus event times."""
         self.report.clock_least_ms = _least(self.report.clock_least_ms, float(offsets.min()) / 1e6)
@@ -226,7 +232,10 @@ class Findings:
             self._of(stream.symbol, stream.channel).note_offsets(recv_ns[chosen] - frames.event_ns[chosen])
 
     def note_states(self, engine: BookEngine, frames: BookFrames, recv_ns: Integers, verdicts: Verdicts) -> None:
-        """Runs of equal states per book; a page speaks of a book where it is the only one of its symbol."""
+        """Runs of equal states per book; a page speaks of a book where it is the only one of its symbol.
+
+        A new connection ends the run of a book that was lost with the one before, though no message of it says so.
+        """
         books: dict[str, list[BookStream]] = defaultdict(list)
         for stream in engine.streams():
             books[stream.symbol].append(stream)
@@ -237,14 +246,20 @@ class Findings:
             elif len(books[stream.symbol]) == 1:
                 numbers[books[stream.symbol][0]].append(number)
         for stream, wanted in numbers.items():
-            places = np.flatnonzero(np.isin(frames.stream, wanted) & (frames.kind != QUOTE))
+            about = np.isin(frames.stream, wanted) & (frames.kind != QUOTE)
+            opened = (frames.kind == OPEN) & engine.ends_with_connection(stream)
+            places = np.flatnonzero(about | opened)
             if not len(places):
                 continue
             held = self._of(stream.symbol, stream.channel)
             state, reason = verdicts.state[places].astype(np.int64), verdicts.reason[places].astype(np.int64)
+            reason[opened[places]] = NEW_CONNECTION
             starts = np.flatnonzero(np.concatenate(([True], np.diff(state * 256 + reason) != 0)))
             ends = np.concatenate((starts[1:], [len(places)]))
             for a, b in zip(starts.tolist(), ends.tolist(), strict=True):
                 clocks = recv_ns[places[a:b]]
+                if reason[a] == NEW_CONNECTION:
+                    held.lose_connection(int(clocks[0]))
+                    continue
                 proven = int(np.bitwise_or.reduce(verdicts.proven[places[a:b]]))
                 held.add_run(Run(int(state[a]), int(reason[a]), proven, int(clocks.min()), int(clocks.max()), b - a))
