@@ -27,6 +27,7 @@ PLACES = 18  # behind the point
 def _write_value(mantissa, exponent, out):
     """Mantissa * 10**exponent as Decimal(38, 18), low word first; False where it has more places or is too large."""
     power = PLACES + exponent
+    out[0] = out[1] = 0
     if power < 0 or power >= len(POWERS):
         return mantissa == 0
     out[0], out[1] = wide_product(np.uint64(mantissa), POWERS[power])
