@@ -3,6 +3,7 @@
 import numpy as np
 
 from tidelake.kernels.compiling import kernel
+from tidelake.kernels.line_search import is_at
 
 NEWLINE, ZERO, NINE, COMMA = 10, 48, 57, 44
 NUMBER = np.frombuffer(b'{"n":', dtype=np.uint8)
@@ -28,14 +29,6 @@ def _newline(text, at):
 
 
 @kernel
-def _starts_with(text, at, word):
-    same = True
-    for i in range(len(word)):
-        same &= text[at + i] == word[i]
-    return same
-
-
-@kernel
 def find_lines(text, first_n, ends, clocks):
     """Where each line ends and when it was received.
 
@@ -52,7 +45,7 @@ def find_lines(text, first_n, ends, clocks):
     """
     lines = at = 0
     while at < len(text):
-        if at + SHORTEST > len(text) or not _starts_with(text, at, NUMBER):
+        if at + SHORTEST > len(text) or not is_at(text, at, NUMBER):
             return -1
         at += len(NUMBER)
         number, digits = 0, 0
@@ -61,7 +54,7 @@ def find_lines(text, first_n, ends, clocks):
             digits += 1
         at += digits
         behind = at + len(CLOCK) + CLOCK_DIGITS
-        if number != first_n + lines or digits == 0 or behind >= len(text) or not _starts_with(text, at, CLOCK):
+        if number != first_n + lines or digits == 0 or behind >= len(text) or not is_at(text, at, CLOCK):
             return -1
         clock = 0
         for digit in text[at + len(CLOCK) : behind]:

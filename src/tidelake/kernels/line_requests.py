@@ -3,6 +3,7 @@
 import numpy as np
 
 from tidelake.kernels.compiling import kernel
+from tidelake.kernels.line_search import is_at
 
 QUOTE, BACKSLASH = 34, 92
 KIND = np.frombuffer(b'"kind":"', dtype=np.uint8)
@@ -11,13 +12,8 @@ PAYLOAD = np.frombuffer(b'","payload":', dtype=np.uint8)
 
 
 @kernel
-def _is_at(text, at, end, word):
-    if at + len(word) > end:
-        return False
-    same = True
-    for i in range(len(word)):
-        same &= text[at + i] == word[i]
-    return same
+def _is_within(text, at, end, word):
+    return at + len(word) <= end and is_at(text, at, word)
 
 
 @kernel
@@ -38,14 +34,14 @@ def find_requests(text, offsets, spans, firsts):
         at, end = offsets[line], offsets[line + 1]
         spans[line, 0] = spans[line, 1] = -1
         firsts[line] = line
-        while at < end and not (text[at] == QUOTE and _is_at(text, at, end, KIND)):
+        while at < end and not (text[at] == QUOTE and _is_within(text, at, end, KIND)):
             at += 1
         at += len(KIND)
         while at < end and text[at] != QUOTE:
             at += 1
-        if _is_at(text, at, end, PAYLOAD):
+        if _is_within(text, at, end, PAYLOAD):
             spans[line, 0] = spans[line, 1] = at
-        elif _is_at(text, at, end, REQUEST):
+        elif _is_within(text, at, end, REQUEST):
             start = stop = at + len(REQUEST)
             while stop < end and text[stop] != QUOTE:
                 stop += 1 + (text[stop] == BACKSLASH)

@@ -34,14 +34,15 @@ def mark_holding(text, offsets, token, held):
                     at = stop
                     continue
             for place in range(at, min(stop, end)):
-                if text[place] == first and text[place + span] == last and _is_at(text, place, token):
+                if text[place] == first and text[place + span] == last and is_at(text, place, token):
                     held[line] = True
                     break
             at = stop
 
 
 @kernel
-def _is_at(text, at, token):
+def is_at(text, at, token):
+    """Whether the token stands at a place of a text that reaches at least as far."""
     same = True
     for i in range(len(token)):
         same &= text[at + i] == token[i]
