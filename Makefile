@@ -49,7 +49,7 @@ lock: $(VENV)/.dev
 	$(LOCK) pyproject.toml --extra dev --extra bench -c requirements/dev.txt -o requirements/bench.txt
 
 clean:
-	rm -rf $(VENV) build dist demo-lake demo.html bench-results
+	rm -rf $(VENV) build dist demo-lake demo.html demo-coins.html bench-results
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -10,6 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+from tests.anvil_node import anvil_program as anvil_program, start_anvil as start_anvil
+
+settings.register_profile("tidelake", deadline=None)  # how long an example takes says more of the machine than of it
+settings.load_profile("tidelake")
 
 _buckets = itertools.count()
 

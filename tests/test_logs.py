@@ -3,7 +3,7 @@ import logging
 import pytest
 import structlog
 
-from tidelake.logs import configure, redact, secrets
+from tidelake.logs import configure, hide, redact, secrets
 
 
 @pytest.fixture
@@ -79,3 +79,9 @@ def test_logs_go_to_stderr_redacted_and_from_the_level_up(restored, capsys, monk
     assert "Traceback" in err
     assert "canary-77aa" not in err
     assert "abc" not in err
+
+
+def test_a_value_that_was_declared_secret_is_redacted_and_a_short_one_is_a_word():
+    hide("canary-declared-secret")
+    hide("word")
+    assert redact("a word at http://x/canary-declared-secret/y", {}) == "a word at http://x/***/y"

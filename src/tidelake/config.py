@@ -29,6 +29,9 @@ SETTINGS = {
     for setting in (
         Setting("lake", "TIDELAKE_LAKE", "path or URL of the lake: a folder, s3://, gs://, az:// or memory://"),
         Setting("mappings", "TIDELAKE_MAPPINGS", "folder with field mappings of your own"),
+        Setting("markets", "TIDELAKE_MARKETS", "folder with lending markets of your own"),
+        Setting("coins", "TIDELAKE_COINS", "folder with stablecoins of your own"),
+        Setting("texts", "TIDELAKE_TEXTS", "folder with texts on stablecoins, one JSON object a line (*.jsonl)"),
         Setting("bus", "TIDELAKE_BUS", "Redis of the live bus: redis://, rediss:// or unix://; none: in the process"),
         Setting("spool", "TIDELAKE_SPOOL", "local folder for part files of a lake that is not local"),
     )

@@ -34,6 +34,36 @@ class SourceError(TidelakeError):
         self.status = status
 
 
+class TimedOut(SourceError):
+    """No whole answer came in the time that one request has."""
+
+
+class AskedTooMuch(SourceError):
+    """One question was too much for every provider: ask for less at a time.
+
+    Args:
+        message: What was asked, and what each provider said.
+        widest: Blocks that the most generous of them takes at once; None where no number was told.
+        status: HTTP status; None where there was no answer.
+    """
+
+    def __init__(self, message: str, *, widest: int | None = None, status: int | None = None) -> None:
+        super().__init__(message, retryable=False, status=status)
+        self.widest = widest
+
+
+class NotServed(SourceError):
+    """No provider has it: `what` is "block" (none has that block, or not yet) or "history" (all have pruned it)."""
+
+    def __init__(self, message: str, *, what: str, retryable: bool) -> None:
+        super().__init__(message, retryable=retryable)
+        self.what = what
+
+
+class ProvidersDisagree(SourceError):
+    """Providers that had to give equal answers did not."""
+
+
 class FormatDrift(TidelakeError):
     """A payload or file is not in the format that its parser or importer expects."""
 
@@ -50,6 +80,14 @@ class SequenceGap(TidelakeError):
         super().__init__(message)
         self.first = first
         self.last = last
+
+
+class ReplayRefused(TidelakeError):
+    """Events that no book can be replayed from; `place` counts the day's events from 0."""
+
+    def __init__(self, message: str, *, place: int) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class NotInLake(TidelakeError):

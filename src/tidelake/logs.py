@@ -14,6 +14,8 @@ HIDDEN = "***"
 SECRET_VARIABLE = re.compile(r"_(?:KEY|SECRET|TOKEN|PASSWORD|PASSPHRASE)$", re.IGNORECASE)
 SHORTEST_SECRET = 6  # shorter values ("1", "true") would blank out ordinary words
 
+_hidden: set[str] = set()
+
 _IN_QUERY = re.compile(
     r"([?&;](?:[\w-]*(?:key|token|secret|signature|password|passphrase)|sig|auth)=)[^&;\s\"'<>]+", re.IGNORECASE
 )
@@ -33,9 +35,18 @@ def secrets(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
     return tuple(sorted(found, key=len, reverse=True))
 
 
+def hide(secret: str) -> None:
+    """Take a value for a secret from now on, in the whole process; one too short to be one is left alone."""
+    if len(secret) >= SHORTEST_SECRET:
+        _hidden.add(secret)
+
+
 def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
-    """The text with every secret of the environment, and whatever stands where a URL or header keeps one, as ***."""
-    for secret in secrets(environ):
+    """The text with every secret of the environment, and whatever stands where a URL or header keeps one, as ***.
+
+    So are the values that `hide` was told.
+    """
+    for secret in sorted({*secrets(environ), *_hidden}, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     text = _IN_USERINFO.sub(rf"\1{HIDDEN}@", text)
     text = _IN_QUERY.sub(rf"\1{HIDDEN}", text)
