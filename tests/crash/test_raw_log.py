@@ -12,6 +12,7 @@ import pytest
 
 from tests.crash.children import append_and_seal, race
 from tests.raw.lanes import LANE, append, frames, ids, part_files, seal_each, writer
+from tests.sampling import one_in
 from tidelake.errors import LaneMoved
 from tidelake.raw.codec import KEY_VARIABLE, key_from_environment
 from tidelake.raw.crash_points import CRASH_VARIABLE, RAW_POINTS
@@ -63,7 +64,7 @@ def kill_and_resume(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, p
     return store
 
 
-@pytest.mark.parametrize("nth", [1, 3])
+@pytest.mark.parametrize("nth", one_in(2, [1, 3]))
 @pytest.mark.parametrize("point", RAW_POINTS)
 def test_killed_at_each_point_and_resumed_equals_an_undisturbed_run(tmp_path, monkeypatch, point, nth):
     store = kill_and_resume(str(tmp_path / "lake"), tmp_path, monkeypatch, point, nth)

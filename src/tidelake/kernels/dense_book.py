@@ -6,11 +6,13 @@ What lies outside the window is far: it stands in `far`, sorted, and comes in wh
 `sizes` is int64[2 * WINDOW], bids then asks; `bits` uint64[2 * WORDS]; `head` int64[3]: base, and the best place of
 bids and asks, -1 where the window holds none; `far` int64[2, FAR, 2]: tick (negated for asks) and size, the best at the
 end, 0 where a level was removed; `far_count` int64[2]. Together they are 11 MB.
+
+What is done for each level or event is inlined, for a call with so many arrays costs more than its work.
 """
 
 import numpy as np
 
-from tidelake.kernels.compiling import kernel
+from tidelake.kernels.compiling import inner, kernel
 
 WINDOW = 1 << 19
 MIRROR = WINDOW - 1  # place ^ MIRROR counts from the other end
@@ -43,50 +45,104 @@ def apply_messages(sizes, bits, head, far, far_count, side, tick, size, message_
 
     Trusts: shapes and order. Cost: O(1) per level near the best (benchmarks/books.py). Oracle: dicts, under tests.
     """
-    if head[BASE] == NO_TICK and len(tick):
-        head[BASE] = tick[0] - WINDOW // 2
     j = 0
     for message in range(len(message_end)):
-        base, bid, ask = (
-            head[BASE],
-            head[BEST],
-            head[BEST + 1],
-        )  # held here: as calls these steps take five times as long
-        for level in range(j, message_end[message]):
-            is_ask = np.int64(side[level])
-            place = tick[level] - base
-            if place < 0 or place >= WINDOW:
-                if not _set_far(far, far_count, is_ask, tick[level], size[level]):
-                    return False
-                continue
-            place ^= -is_ask & MIRROR
-            at = np.uint64(is_ask * WINDOW + place)  # of a signed place numba would ask if it counts from the end
-            bit = ONE << np.uint64(place & 63)
-            word, lots = bits[at >> SIX], size[level]
-            sizes[at] = lots
-            bits[at >> SIX] = word | bit if lots else word & ~bit
-            best = ask if is_ask else bid
-            if place >= best:
-                if lots:
-                    best = place
-                elif place == best:
-                    best = _best_below(bits, is_ask, place)
-                if is_ask:
-                    ask = best
-                else:
-                    bid = best
+        if not apply_levels(sizes, bits, head, far, far_count, side, tick, size, j, message_end[message]):
+            return False
         j = message_end[message]
-        head[BEST], head[BEST + 1] = bid, ask
         for which in range(2):
-            if far_count[which] and not _settle(sizes, bits, head, far, far_count, which):
+            if far_count[which] and not settle(sizes, bits, head, far, far_count, which):
                 return False
             best = head[BEST + which]
             tops[message, which] = head[BASE] + (best ^ (-which & MIRROR)) if best >= 0 else NO_TICK
     return True
 
 
+@inner(inline="always")
+def apply_levels(sizes, bits, head, far, far_count, side, tick, size, start, end):
+    """Sets the levels `start` to `end`; False where a side then has too many far ones."""
+    if head[BASE] == NO_TICK and start < end:
+        head[BASE] = tick[start] - WINDOW // 2
+    base, bid, ask = head[BASE], head[BEST], head[BEST + 1]  # held here: as calls these steps take twice as long
+    for level in range(np.uint64(start), np.uint64(end)):  # of a signed place numba asks if it counts from the end
+        is_ask = np.int64(side[level])
+        place = tick[level] - base
+        if place < 0 or place >= WINDOW:
+            if not _set_far(far, far_count, is_ask, tick[level], size[level]):
+                return False
+            continue
+        place ^= -is_ask & MIRROR
+        at = np.uint64(is_ask * WINDOW + place)
+        bit = ONE << np.uint64(place & 63)
+        word, lots = bits[at >> SIX], size[level]
+        sizes[at] = lots
+        bits[at >> SIX] = word | bit if lots else word & ~bit
+        best = ask if is_ask else bid
+        if place >= best:
+            if lots:
+                best = place
+            elif place == best:
+                best = best_below(bits, is_ask, place)
+            if is_ask:
+                ask = best
+            else:
+                bid = best
+    head[BEST], head[BEST + 1] = bid, ask
+    return True
+
+
+@inner(inline="always")
+def best_level(sizes, head, far, far_count, which):
+    """Key (the tick, negated for asks) and size of the best level of a side; NO_TICK and 0 where there is none."""
+    key, lots = NO_TICK, 0
+    place = head[BEST + which]
+    if place >= 0:
+        tick = head[BASE] + (place ^ (-which & MIRROR))
+        key, lots = -tick if which else tick, sizes[which * WINDOW + place]
+    far_at = far_count[which] - 1
+    while far_at >= 0 and far[which, far_at, 1] == 0:
+        far_at -= 1
+    if far_at >= 0 and far[which, far_at, 0] > key:
+        key, lots = far[which, far_at, 0], far[which, far_at, 1]
+    return key, lots
+
+
+@inner(inline="always")
+def next_level(sizes, bits, head, far, which, place, far_at):
+    """The best level of a side at or below a place of the window and a place of the far ones.
+
+    Begin with the best place and far_count - 1. Gives key (the tick, negated for asks; NO_TICK where there is none),
+    size, and both places from which to go on.
+    """
+    while far_at >= 0 and far[which, far_at, 1] == 0:
+        far_at -= 1
+    key = NO_TICK
+    if place >= 0:
+        tick = head[BASE] + (place ^ (-which & MIRROR))
+        key = -tick if which else tick
+    if far_at >= 0 and far[which, far_at, 0] > key:
+        return far[which, far_at, 0], far[which, far_at, 1], place, far_at - 1
+    if place < 0:
+        return NO_TICK, 0, -1, -1
+    lots = sizes[which * WINDOW + place]
+    word = bits[which * WORDS + (place >> 6)] & ((ONE << np.uint64(place & 63)) - ONE)
+    below = (place & ~63) + _highest(word) if word else best_below(bits, which, (place & ~63) - 1)
+    return key, lots, below, far_at
+
+
+@inner
+def size_at(sizes, head, far, far_count, which, tick):
+    """What stands at a tick; 0 where nothing does."""
+    place = tick - head[BASE]
+    if 0 <= place < WINDOW:
+        return sizes[which * WINDOW + (place ^ (-which & MIRROR))]
+    key = -tick if which else tick
+    at = _far_place(far, far_count, which, key)
+    return far[which, at, 1] if at < far_count[which] and far[which, at, 0] == key else 0
+
+
 @kernel
-def _best_below(bits, is_ask, place):
+def best_below(bits, is_ask, place):
     """The best place of a side at or below one; -1 where there is none."""
     low = is_ask * WORDS
     at = low + (place >> 6)
@@ -107,33 +163,53 @@ def _highest(word):
 
 
 @kernel
-def _set_far(far, far_count, is_ask, tick, size):
-    """Sets a level outside the window; a removed one keeps its place, for far levels come again."""
-    key = -tick if is_ask else tick
-    count = far_count[is_ask]
-    low, high = 0, count
+def _far_place(far, far_count, which, key):
+    """Where a key stands among the far levels of a side, or would stand."""
+    low, high = 0, far_count[which]
     while low < high:
         middle = (low + high) // 2
-        if far[is_ask, middle, 0] < key:
+        if far[which, middle, 0] < key:
             low = middle + 1
         else:
             high = middle
-    if low < count and far[is_ask, low, 0] == key:
-        far[is_ask, low, 1] = size
+    return low
+
+
+@kernel
+def _set_far(far, far_count, is_ask, tick, size):
+    """Sets a level outside the window; a removed one keeps its place while there is room, for far levels come again."""
+    key = -tick if is_ask else tick
+    at = _far_place(far, far_count, is_ask, key)
+    if at < far_count[is_ask] and far[is_ask, at, 0] == key:
+        far[is_ask, at, 1] = size
         return True
     if size == 0:
         return True
-    if count == FAR:
+    if far_count[is_ask] == FAR:
+        _drop_removed(far, far_count, is_ask)
+        at = _far_place(far, far_count, is_ask, key)
+    if far_count[is_ask] == FAR:
         return False
-    for i in range(count, low, -1):
+    for i in range(far_count[is_ask], at, -1):
         far[is_ask, i, 0], far[is_ask, i, 1] = far[is_ask, i - 1, 0], far[is_ask, i - 1, 1]
-    far[is_ask, low, 0], far[is_ask, low, 1] = key, size
+    far[is_ask, at, 0], far[is_ask, at, 1] = key, size
     far_count[is_ask] += 1
     return True
 
 
 @kernel
-def _settle(sizes, bits, head, far, far_count, which):
+def _drop_removed(far, far_count, which):
+    """Closes the places of removed far levels."""
+    kept = 0
+    for i in range(far_count[which]):
+        if far[which, i, 1]:
+            far[which, kept, 0], far[which, kept, 1] = far[which, i, 0], far[which, i, 1]
+            kept += 1
+    far_count[which] = kept
+
+
+@kernel
+def settle(sizes, bits, head, far, far_count, which):
     """Moves the window where a far level of a side is its best; False where the far levels are then too many."""
     while far_count[which] and far[which, far_count[which] - 1, 1] == 0:
         far_count[which] -= 1
@@ -152,13 +228,13 @@ def _move(sizes, bits, head, far, far_count, base):
     """Puts the window at another base; every level finds its place again."""
     held = [(0, np.int64(0), np.int64(0)) for _ in range(0)]
     for which in range(2):
-        place = _best_below(bits, which, WINDOW - 1)
+        place = best_below(bits, which, WINDOW - 1)
         while place >= 0:
             at = which * WINDOW + place
             held.append((which, head[BASE] + (place ^ (-which & MIRROR)), sizes[at]))
             bits[at >> 6] &= ~(ONE << np.uint64(place & 63))
             sizes[at] = 0
-            place = _best_below(bits, which, place)
+            place = best_below(bits, which, place)
         for i in range(far_count[which]):
             if far[which, i, 1]:
                 key = far[which, i, 0]

@@ -36,6 +36,24 @@ class Segment(msgspec.Struct, frozen=True):
     lines: int
 
 
+class SealedFile(msgspec.Struct, frozen=True):
+    """A file that is kept verbatim as an object of its own; the one line of the entry's segment says what it is.
+
+    Attributes:
+        key: Key in the store, `raw/<source>/<lane>/<date>/<seq>-<sha256 prefix><ending of the name>`.
+        sha256: Hex digest of the object; its first 16 digits name the file as `segment` in rows made of it.
+        bytes: Length of the object.
+        name: What the vendor calls it: its key or path there.
+        rows: Rows of data in it.
+    """
+
+    key: str
+    sha256: str
+    bytes: int
+    name: str
+    rows: int
+
+
 class Span(msgspec.Struct, frozen=True):
     """A closed run of a stream, both ends covered, without a hole that the axis can show.
 
@@ -109,6 +127,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
         part: Random id of the part file it came from; "" where there was none.
         sealed_ns: Wall clock of the seal.
         meta: Facts of the run: a recording's file name, size and hash, whether the entry closes it.
+        file: The file that it seals beside its segment; None where it seals none.
         checksum: `checksum_of` the entry; "" in entries that were sealed before there was one.
     """
 
@@ -130,11 +149,17 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     context_after: dict[str, str] | None = None
     meta: dict[str, str] = {}
     claimed_by: str = ""
+    file: SealedFile | None = None
     checksum: str = ""
 
     def next_context(self) -> dict[str, str]:
         """The context before the first line of the next entry."""
         return dict(self.context if self.context_after is None else self.context_after)
+
+
+def named_keys(entry: Entry) -> tuple[str, ...]:
+    """Keys of the objects that belong to the lake because of this entry."""
+    return (entry.segment.key, entry.file.key) if entry.file else (entry.segment.key,)
 
 
 _decoder = msgspec.json.Decoder(Entry)

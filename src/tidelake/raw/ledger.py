@@ -45,12 +45,13 @@ class Head:
     context: dict[str, str] = field(default_factory=dict)
 
 
-def lane_name(source: str, feed: str, symbol: str) -> str:
-    """Name of the lane of one stream, safe as a folder name: unsafe characters and dots are percent-encoded.
+def lane_name(*parts: str) -> str:
+    """Name of the lane of one stream (source, feed, symbol), or of other parts, safe as a folder name.
 
-    A name of more than 200 bytes is cut and closed with a hash.
+    Unsafe characters and dots in a part are percent-encoded. A name of more than 200 bytes is cut and closed with a
+    hash.
     """
-    name = ".".join(quote(part, safe="").replace(".", "%2E") for part in (source, feed, symbol))
+    name = ".".join(quote(part, safe="").replace(".", "%2E") for part in parts)
     if len(name) <= MAX_NAME_BYTES:
         return name
     return f"{name[: MAX_NAME_BYTES - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from tidelake.errors import ConfigError, FormatDrift, LaneMoved
 from tidelake.raw.codec import Codec, decode, seal_bytes, suffix
 from tidelake.raw.crash_points import reach
-from tidelake.raw.entry import Claim, Entry, Segment, with_checksum
+from tidelake.raw.entry import Claim, Entry, SealedFile, Segment, named_keys, with_checksum
 from tidelake.raw.ledger import Head, Ledger
 from tidelake.raw.store import Store
 
@@ -34,6 +34,11 @@ class Versioned(Describe, Protocol):
     def version(self) -> str: ...
 
 
+def claim_nothing(lines: bytes, context: dict[str, str]) -> tuple[tuple[Claim, ...], dict[str, str]]:
+    """A `Describe` for lanes of which the ledger claims nothing."""
+    return (), context
+
+
 _NUMBER = re.compile(rb'^\{"n":-?\d+', re.MULTILINE)
 _writer: tuple[int, str] = (0, "")
 
@@ -50,6 +55,7 @@ def seal_lines(
     key: bytes | None = None,
     meta: dict[str, str] | None = None,
     part: str = "",
+    file: SealedFile | None = None,
     clock: Callable[[], int] = time.time_ns,
 ) -> Entry:
     """Seal lines as the entry after `head`, and return it. On return it is durable.
@@ -65,10 +71,11 @@ def seal_lines(
         key: Encrypts the segment where given.
         meta: Facts for the entry.
         part: Id of the part file that the lines come from.
+        file: A file put in the store under the entry's number, which is committed with the lines.
         clock: Wall clock, ns since 1970; tells `sealed_ns`.
 
     Raises:
-        LaneMoved: Another writer sealed an entry there first. Nothing of this call is left in the lake.
+        LaneMoved: Another writer sealed an entry there first. Nothing of this call is left in the lake, nor is `file`.
         ValueError: `lines` is empty, not segment lines, or numbered from elsewhere.
         StoreError: The store failed; the same call may be made again.
     """
@@ -96,6 +103,7 @@ def seal_lines(
             context_after=None if context_after == head.context else context_after,
             meta=dict(meta or {}),
             claimed_by=describe.version if isinstance(describe, Versioned) else "",
+            file=file,
         )
     )
     reach("before-ledger-put")
@@ -159,10 +167,11 @@ def _holds(stored: bytes, lines: bytes, key: bytes | None) -> bool:
 
 
 def _withdraw(store: Store, ledger: Ledger, lost: Entry) -> None:
-    """Delete the segment of an entry that came second. No other entry can ever name it: its number is taken."""
-    winner = ledger.entry(lost.lane, lost.seq)
-    if winner.segment.key != lost.segment.key:
-        store.delete(lost.segment.key)
+    """Delete what an entry that came second names. No other entry can ever name it: its number is taken."""
+    kept = named_keys(ledger.entry(lost.lane, lost.seq))
+    for key in named_keys(lost):
+        if key not in kept:
+            store.delete(key)
 
 
 def _writer_id() -> str:

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
@@ -24,12 +24,15 @@ from obstore.store import LocalStore, MemoryStore, from_url
 from tidelake.errors import ConfigError, NotInLake, StoreError
 
 if TYPE_CHECKING:
+    from io import FileIO
+
     from obstore.store import ObjectStore
 
 SPOOL_VARIABLE = "TIDELAKE_SPOOL"
 REMOTE_SCHEMES = ("s3", "gs", "az", "abfs", "abfss")
 PUT_ATTEMPTS = 4
 LIST_CHUNK = 1000
+FILE_BLOCK = 8 << 20
 
 _S3_OPTIONS = (
     "AWS_ACCESS_KEY_ID",
@@ -128,14 +131,10 @@ class Store:
         target = root / key
         try:
             make_folder(target.parent, root)
-            new = not target.exists() and _link_new(target, data)
+            new = not target.exists() and _link_new(target, (data,))
             sync_folder(target.parent)  # also where the name was taken: who took it may not have come to this line
         except OSError as exc:
-            raise StoreError(
-                f"cannot write {key} in {self.url}: {exc.strerror or exc}. Nothing that was there has changed; "
-                "make the folder writable, with space left and hard links allowed, and run again.",
-                key=key,
-            ) from exc
+            raise _not_written(key, self.url, exc) from exc
         return new
 
     def _put_remote(self, key: str, data: bytes) -> bool:
@@ -148,16 +147,93 @@ class Store:
                 return attempt > 1 and self.get(key) == data
             except (BaseError, OSError) as exc:
                 if attempt == PUT_ATTEMPTS:
-                    raise StoreError(
-                        f"cannot write {key} in {self.url}: {_first_line(exc)}. Nothing that was there has changed; "
-                        "run again when the store answers.",
-                        key=key,
-                    ) from exc
+                    raise self._unanswered(key, exc) from exc
                 time.sleep(pause)
                 pause *= 2
             else:
                 return True
         raise AssertionError("not reached")
+
+    def put_file(self, key: str, path: Path, sha256: str) -> bool:
+        """Put a local file where no object is; False where the key was taken, and then nothing has changed.
+
+        Its bytes pass in blocks and are hashed on the way. The key must tell the content, as one with its hash does:
+        object stores take a file in parts only unconditionally, so that two calls at once may both write it.
+        On True the object is durable, as after `put_new`.
+
+        Raises:
+            StoreError: The store failed, or the file does not have this hash; then no object was put.
+        """
+        if self.head(key) is not None:
+            if self.root:
+                self._settle(self.root, key)
+            return False
+        if self.root:
+            return self._copy_local(self.root, key, path, sha256)
+        self._upload(key, lambda: file_blocks(path, sha256, key))
+        return True
+
+    def _copy_local(self, root: Path, key: str, path: Path, sha256: str) -> bool:
+        target = root / key
+        try:
+            make_folder(target.parent, root)
+            new = _link_new(target, file_blocks(path, sha256, key))
+            sync_folder(target.parent)
+        except OSError as exc:
+            raise _not_written(key, self.url, exc) from exc
+        return new
+
+    def _upload(self, key: str, blocks: Callable[[], Iterable[bytes | memoryview]]) -> None:
+        """Put what may be large, in parts, under a key that nobody gives to anything else."""
+        pause = 0.2
+        for attempt in range(1, PUT_ATTEMPTS + 1):
+            try:
+                obstore.put(self._objects, key, blocks(), use_multipart=True, chunk_size=FILE_BLOCK)
+            except (BaseError, OSError) as exc:
+                if attempt == PUT_ATTEMPTS:
+                    raise self._unanswered(key, exc) from exc
+                time.sleep(pause)
+                pause *= 2
+            else:
+                return
+
+    def put_data_file(self, table: str, path: str, data: memoryview) -> None:
+        """Put a file into the folder of a Delta table, under a name that nobody else takes.
+
+        On disk it is not synced: no more is the table's log, and what a power cut takes of a table is derived again.
+
+        Raises:
+            StoreError: The store failed. A part of the file may be there, which no version of the table names.
+        """
+        key = f"tables/{table}/{path}"
+        local = self._scratch or self.root
+        if local is None:
+            self._upload(key, lambda: (data[i : i + FILE_BLOCK] for i in range(0, len(data), FILE_BLOCK)))
+            return
+        try:
+            (local / key).parent.mkdir(parents=True, exist_ok=True)
+            with open(local / key, "xb", buffering=0) as file:
+                _write_all(file, data)
+        except OSError as exc:
+            raise _not_written(key, self.url, exc) from exc
+
+    def data_file(self, table: str, path: str) -> Path | bytes:
+        """A file in the folder of a Delta table: where it lies, or from an object store its bytes.
+
+        Raises:
+            NotInLake: On an object store there is none.
+            StoreError: The store failed.
+        """
+        key = f"tables/{table}/{path}"
+        local = self._scratch or self.root
+        return self.get(key) if local is None else local / key
+
+    def _settle(self, root: Path, key: str) -> None:
+        """Sync the name of an object that another writer may have put and not synced."""
+        try:
+            sync_folder((root / key).parent)
+        except OSError as exc:
+            raise _not_written(key, self.url, exc) from exc
 
     def get(self, key: str) -> bytes:
         """The bytes of an object.
@@ -243,6 +319,13 @@ class Store:
         except (BaseError, OSError) as exc:
             raise self._translated(exc, key) from exc
 
+    def _unanswered(self, key: str, exc: Exception) -> StoreError:
+        return StoreError(
+            f"cannot write {key} in {self.url}: {_first_line(exc)}. Nothing that was there has changed; "
+            "run again when the store answers.",
+            key=key,
+        )
+
     def _translated(self, exc: Exception, key: str) -> NotInLake | StoreError:
         if isinstance(exc, NotFoundError | FileNotFoundError | NotADirectoryError):
             return NotInLake(f"{key} is not in the lake {self.url}")
@@ -314,19 +397,46 @@ def _first_line(exc: Exception) -> str:
     return str(exc).split("\n", 1)[0][:300]
 
 
-def write_synced(path: Path, data: bytes) -> None:
+def _not_written(key: str, url: str, exc: OSError) -> StoreError:
+    return StoreError(
+        f"cannot write {key} in {url}: {exc.strerror or exc}. Nothing that was there has changed; "
+        "make the folder writable, with space left and hard links allowed, and run again.",
+        key=key,
+    )
+
+
+def file_blocks(path: Path, sha256: str, key: str) -> Iterator[bytes]:
+    """The bytes of a local file in blocks; at their end it raises `StoreError` where they do not have this hash."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(FILE_BLOCK):
+            digest.update(block)
+            yield block
+    if digest.hexdigest() != sha256:
+        raise StoreError(
+            f"{path} changed while it was put as {key}: it has the SHA-256 {digest.hexdigest()[:16]}, expected "
+            f"{sha256[:16]}. Nothing was put. Run again when nothing else writes the file.",
+            key=key,
+        )
+
+
+def _write_all(file: "FileIO", left: memoryview) -> None:
+    while left:
+        left = left[file.write(left) :]
+
+
+def write_synced(path: Path, blocks: Iterable[bytes]) -> None:
     """Write a new file and sync its bytes to disk; its name is safe only after `sync_folder`."""
     with open(path, "xb", buffering=0) as file:
-        left = memoryview(data)
-        while left:
-            left = left[file.write(left) :]
+        for block in blocks:
+            _write_all(file, memoryview(block))
         os.fsync(file.fileno())
 
 
-def _link_new(target: Path, data: bytes) -> bool:
+def _link_new(target: Path, blocks: Iterable[bytes]) -> bool:
     temporary = target.parent / f".{uuid.uuid4().hex}{_TEMPORARY}"
     try:
-        write_synced(temporary, data)
+        write_synced(temporary, blocks)
         os.link(temporary, target)
     except FileExistsError:
         return False

@@ -11,10 +11,12 @@ from typing import Literal
 
 import msgspec
 
-from tidelake.errors import ConfigError, LedgerBroken, NotInLake
+from tidelake.errors import ConfigError, FormatDrift, LedgerBroken, NotInLake
 from tidelake.raw.codec import key_from_environment
-from tidelake.raw.entry import FIRST_PREV, Entry, entry_hash
+from tidelake.raw.entry import FIRST_PREV, Entry, SealedFile, entry_hash, named_keys
+from tidelake.raw.frame import decode_line
 from tidelake.raw.ledger import Ledger, entry_key, lane_folder, parse_entry
+from tidelake.raw.sealed_files import FileFacts, file_fault
 from tidelake.raw.sealing import Versioned, clocks, segment_stem
 from tidelake.raw.segments import lane_and_seq, read_lines
 from tidelake.raw.store import Store
@@ -28,9 +30,11 @@ ProblemKind = Literal[
     "wrong-claims",
     "missing-segment",
     "changed-segment",
+    "missing-file",
+    "changed-file",
     "unnamed-object",
 ]
-COUNTED = ("lanes", "entries", "segments", "lines", "bytes", "not_decrypted", "claims_not_compared")
+COUNTED = ("lanes", "entries", "segments", "files", "lines", "bytes", "not_decrypted", "claims_not_compared")
 Progress = Callable[[int, int], None]
 """Called with the entries done and the entries there are."""
 
@@ -72,7 +76,7 @@ class _Run:
     describe_for: DescribeFor | None
     total: int = 0
     problems: list[Problem] = field(default_factory=list)
-    named: dict[str, str] = field(default_factory=dict)  # segment key -> key of the entry that names it
+    named: dict[str, str] = field(default_factory=dict)  # key of a segment or file -> key of the entry that names it
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
 
     def say(self, kind: ProblemKind, key: str, lane: str, seq: int, message: str) -> None:
@@ -87,11 +91,11 @@ def verify(
     key: bytes | None = None,
     describe_for: DescribeFor | None = None,
 ) -> VerifyReport:
-    """Check the chains, the names and, if `deep`, every byte of every segment.
+    """Check the chains, the names and, if `deep`, every byte of every segment and file.
 
     Args:
         store: The lake's store.
-        deep: Read the segments; else only look whether they are there.
+        deep: Read the segments and files; else only look whether they are there.
         progress: Called after each entry.
         key: Opens encrypted segments; TIDELAKE_KEY where it is not given. Without it their stored bytes are still
             checked, and counted as `not_decrypted`.
@@ -165,6 +169,8 @@ def _verify_entry(
     elif wrong := _wrong_sums(entry, last):
         run.say("wrong-sums", key, lane, seq, wrong)
     _verify_segment(run, entry, key)
+    if entry.file:
+        _verify_file(run, entry, entry.file, key)
     return entry, entry_hash(data)
 
 
@@ -184,9 +190,7 @@ def _wrong_sums(entry: Entry, last: Entry | None) -> str:
 
 def _verify_segment(run: _Run, entry: Entry, entry_at: str) -> None:
     segment, place = entry.segment, (entry.segment.key, entry.lane, entry.seq)
-    other = run.named.setdefault(segment.key, entry_at)
-    if other != entry_at or lane_and_seq(segment.key) != (entry.lane, entry.seq):
-        run.say("wrong-sums", entry_at, entry.lane, entry.seq, f"names a segment of another entry: {segment.key}")
+    _verify_name(run, entry, segment.key, entry_at)
     if not run.deep:
         if run.store.head(segment.key) is None:
             run.say("missing-segment", *place, f"is missing; {entry_at} names it; restore it from a copy")
@@ -206,6 +210,39 @@ def _verify_segment(run: _Run, entry: Entry, entry_at: str) -> None:
     run.counts["bytes"] += segment.stored_bytes
 
 
+def _verify_name(run: _Run, entry: Entry, key: str, entry_at: str) -> None:
+    other = run.named.setdefault(key, entry_at)
+    if other != entry_at or lane_and_seq(key) != (entry.lane, entry.seq):
+        run.say("wrong-sums", entry_at, entry.lane, entry.seq, f"names an object of another entry: {key}")
+
+
+def _verify_file(run: _Run, entry: Entry, file: SealedFile, entry_at: str) -> None:
+    place = (file.key, entry.lane, entry.seq)
+    _verify_name(run, entry, file.key, entry_at)
+    stem = segment_stem(entry.source, entry.lane, entry.first_recv_ns, entry.seq)
+    if not file.key.startswith(f"{stem}-{file.sha256[:16]}."):
+        message = f"names its file {file.key}; by what it says of it that is {stem}-{file.sha256[:16]}"
+        run.say("wrong-sums", entry_at, entry.lane, entry.seq, message)
+    if run.store.head(file.key) is None:
+        run.say("missing-file", *place, f"is missing; {entry_at} names it; restore it from a copy")
+    elif run.deep:
+        if fault := file_fault(run.store, file):
+            run.say("changed-file", *place, f"{fault}; restore it from a copy")
+        run.counts["files"] += 1
+        run.counts["bytes"] += file.bytes
+
+
+def _verify_manifest(run: _Run, entry: Entry, file: SealedFile, lines: bytes, entry_at: str) -> None:
+    said = FileFacts(file.sha256, file.bytes, file.name, file.rows)
+    try:
+        found = msgspec.json.decode(decode_line(lines.rstrip(b"\n")).payload, type=FileFacts)
+    except (FormatDrift, msgspec.MsgspecError) as exc:
+        run.say("wrong-sums", entry_at, entry.lane, entry.seq, f"names a file, and its segment is no manifest: {exc}")
+        return
+    if found != said:
+        run.say("wrong-sums", entry_at, entry.lane, entry.seq, f"says of its file {said}; its manifest says {found}")
+
+
 def _verify_lines(run: _Run, entry: Entry, lines: bytes, entry_at: str) -> None:
     try:
         found = clocks(lines, entry.first_n)
@@ -220,12 +257,17 @@ def _verify_lines(run: _Run, entry: Entry, lines: bytes, entry_at: str) -> None:
     if found != said or len(lines) != entry.segment.bytes:
         message = f"says lines, first and last recv_ns {said}, bytes {entry.segment.bytes}; found {found}, {len(lines)}"
         run.say("wrong-sums", entry_at, entry.lane, entry.seq, message)
-    _verify_claims(run, entry, lines, entry_at)
+    if entry.file:
+        _verify_manifest(run, entry, entry.file, lines, entry_at)
+    else:
+        _verify_claims(run, entry, lines, entry_at)
 
 
 def _verify_claims(run: _Run, entry: Entry, lines: bytes, entry_at: str) -> None:
     """Find again what the entry claims; an entry in the midst is held by the chain, the last one by this alone."""
     describe = run.describe_for(entry.source) if run.describe_for else None
+    if run.describe_for and describe is None and not entry.claims:  # of no venue: there is nothing to compare
+        return
     if describe is None or describe.version != entry.claimed_by:
         run.counts["claims_not_compared"] += 1
         return
@@ -253,17 +295,17 @@ def _find_unnamed(run: _Run, objects: list[str]) -> None:
 
 def _names(store: Store, lane: str, seq: int, key: str) -> bool:
     try:
-        return lane != "" and Ledger(store).entry(lane, seq).segment.key == key
+        return lane != "" and key in named_keys(Ledger(store).entry(lane, seq))
     except (NotInLake, LedgerBroken):
         return False
 
 
 def _why_unnamed(store: Store, lane: str, seq: int) -> str:
     if not lane:
-        return "is not a segment, and no ledger entry names it; move it out of the lake"
+        return "is no segment or file, and no ledger entry names it; move it out of the lake"
     if store.head(entry_key(lane, seq)) is None:
         return (
             f"no ledger entry names it, and entry {seq} of lane {lane} is missing: it was removed, or its writer was "
-            "stopped before it sealed and will take the segment over when it runs again"
+            "stopped before it sealed and will take the object over when it runs again"
         )
-    return f"entry {seq} of lane {lane} names another segment: its writer came second; it may be deleted"
+    return f"entry {seq} of lane {lane} names another object: its writer came second; it may be deleted"
