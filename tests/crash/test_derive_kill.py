@@ -22,7 +22,7 @@ from tidelake.tables.read import conflicts, stored
 from tidelake.tables.trades import TRADES
 
 SPAWN = multiprocessing.get_context("spawn")
-POINTS = ("before-table-commit", "after-table-commit")
+POINTS = ("before-table-commit", "data-files-written", "after-table-commit")
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_commit_of_a_stale_handle_is_refused(undisturbed, tmp_path):
 @pytest.mark.parametrize("nth", [1, 2, 4])
 def test_commit_whose_acknowledgement_was_lost_is_not_made_twice(undisturbed, tmp_path, monkeypatch, nth):
     store = fresh(undisturbed, tmp_path / "lake")
-    real = deltalake.write_deltalake
+    real = deltalake.DeltaTable.create_write_transaction
     calls = 0
 
     def lossy(*args, **options):
@@ -148,7 +148,7 @@ def test_commit_whose_acknowledgement_was_lost_is_not_made_twice(undisturbed, tm
         if calls == nth:
             raise OSError("connection reset")
 
-    monkeypatch.setattr("tidelake.tables.delta.write_deltalake", lossy)
+    monkeypatch.setattr(deltalake.DeltaTable, "create_write_transaction", lossy)
     with pytest.raises(OSError, match="reset"):
         derive_table(store, TRADES, max_entries=4)
     derive_table(store, TRADES, max_entries=4)

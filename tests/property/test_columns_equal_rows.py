@@ -77,7 +77,7 @@ def check_seed(mapping: Mapping, seed: int) -> None:
 
 
 @BY_NAME
-@settings(deadline=None, derandomize=True, max_examples=25)
+@settings(deadline=None, derandomize=True, max_examples=10)
 @given(seed=SEEDS)
 def test_columns_read_what_rows_read(mapping: Mapping, seed: int):
     check_seed(mapping, seed)

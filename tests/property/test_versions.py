@@ -17,6 +17,7 @@ TOLD = (text("source"), text("symbol"), text("id"), event_time(), Column("v", "t
 TOLD_ONCE = Table("told", TOLD,
                   key=("source", "symbol", "id"), restatable=False)  # fmt: skip
 RESTATED = replace(TOLD_ONCE, restatable=True)
+TOGETHER = replace(RESTATED, told_with=("source", "symbol"))
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 SEEDS = st.integers(0, 2**32 - 1)
 Row = dict[str, Any]
@@ -25,6 +26,7 @@ Row = dict[str, Any]
 def make(rng: random.Random, count: int) -> list[Row]:
     """Rows of a few lanes; `known_at` never falls within a lane, and does between lanes."""
     known = [0, 0, 0]
+    ids = "kl" if rng.random() < 0.7 else "klmnopqrstuvw"  # of these most stand alone
     rows: list[Row] = []
     for number in range(count):
         lane = rng.randrange(3)
@@ -33,7 +35,7 @@ def make(rng: random.Random, count: int) -> list[Row]:
         facts = {
             "source": "s",
             "symbol": "X-Y",
-            "id": rng.choice("kl"),
+            "id": rng.choice(ids),
             "event_time": START,
             "v": rng.choice(["A", "B", None]),
         }
@@ -124,6 +126,35 @@ def test_revisions_are_the_rank_of_changes(seed: int):
     rng = random.Random(seed)
     rows = make(rng, rng.randint(1, 24))
     assert told(number_revisions(RESTATED, frame(rows)).to_dicts()) == told(naive_versions(rows))
+
+
+def make_tellings(rng: random.Random) -> list[Row]:
+    """Symbols, each told as a whole one to three times: some keys each time, in lines of their own."""
+    rows: list[Row] = []
+    for symbol in "ABC"[: rng.randint(1, 3)]:
+        for telling, like in enumerate(make(rng, rng.choice((1, 1, 2, 3)))):
+            ids = rng.sample("klm", rng.randint(1, 3))
+            values = {"symbol": symbol, "line": telling}
+            rows += [like | values | {"id": name, "item": item, "v": rng.choice("AB")} for item, name in enumerate(ids)]
+    rng.shuffle(rows)
+    return rows
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(seed=SEEDS)
+def test_of_rows_told_together_those_of_the_last_telling_stand(seed: int):
+    rows = make_tellings(random.Random(seed))
+    expected = []
+    for symbol in {row["symbol"] for row in rows}:
+        mine = [row for row in rows if row["symbol"] == symbol]
+        last = max((row["recv_ns"], row["segment"], row["line"]) for row in mine)
+        held = {row["id"] for row in mine if (row["recv_ns"], row["segment"], row["line"]) == last}
+        expected += [row for row in naive_standing(TOGETHER, mine) if row["id"] in held]
+
+    def place(row: Row) -> tuple[str, str]:
+        return str(row["symbol"]), str(row["id"])
+
+    assert sorted(standing(TOGETHER, frame(rows)).to_dicts(), key=place) == sorted(expected, key=place)
 
 
 def versions_of(values: str) -> list[tuple[str, int]]:

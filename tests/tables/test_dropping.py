@@ -231,7 +231,7 @@ def test_on_s3_a_drop_between_the_check_of_a_commit_and_its_write_wins(on_s3, mo
 @pytest.mark.parametrize("point", ["before", "after"])
 def test_on_s3_a_drop_killed_around_any_of_its_commits_is_made_good_by_the_next_derive(on_s3, monkeypatch, nth, point):
     before = answers(on_s3)
-    write, calls = TableHandle._write, count(1)
+    write, calls = TableHandle._take_out, count(1)
 
     def killed(*args):
         if point == "after":
@@ -242,7 +242,7 @@ def test_on_s3_a_drop_killed_around_any_of_its_commits_is_made_good_by_the_next_
             write(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(TableHandle, "_write", killed)
+        patch.setattr(TableHandle, "_take_out", killed)
         with pytest.raises(Killed):
             drop_tables(on_s3, ["trades"])
     assert lakes.standing_rows(on_s3).height in (0, before[0].height)
@@ -254,7 +254,7 @@ def test_on_s3_a_drop_killed_around_any_of_its_commits_is_made_good_by_the_next_
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_on_s3_a_derive_amid_a_drop_keeps_its_keys_and_rejects(on_s3, monkeypatch, nth):
     before = answers(on_s3)
-    write, calls = TableHandle._write, count(1)
+    write, calls = TableHandle._take_out, count(1)
 
     def derive_before(*args):
         if next(calls) == nth:
@@ -262,7 +262,7 @@ def test_on_s3_a_derive_amid_a_drop_keeps_its_keys_and_rejects(on_s3, monkeypatc
         write(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(TableHandle, "_write", derive_before)
+        patch.setattr(TableHandle, "_take_out", derive_before)
         drop_tables(on_s3, ["trades"])
     derive_table(on_s3, TRADES)
     for found, expected in zip(answers(on_s3), before, strict=True):

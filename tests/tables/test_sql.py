@@ -5,6 +5,7 @@ import json
 from decimal import Decimal
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import tidelake
@@ -12,7 +13,12 @@ from tests.tables import lakes
 from tests.tables.lakes import START_US, Lane, Received
 from tests.tables.test_derive import utc
 from tidelake.client import Lake
-from tidelake.errors import NotInLake
+from tidelake.errors import ConfigError, NotInLake
+from tidelake.tables import sql
+from tidelake.tables.delta import open_or_create
+from tidelake.tables.market_events import MARKET_EVENTS
+from tidelake.tables.read import scan
+from tidelake.tables.schema import PROVENANCE
 from tidelake.tables.sql import QueryError
 
 EXACT_PRICE = "12345678901.123456789012345678"
@@ -132,3 +138,27 @@ def test_other_forms_hold_the_same(lake):
     assert lake.sql(question, form="arrow").to_pylist() == lake.sql(question).to_dicts()
     with pytest.raises(NotInLake, match="polars"):
         lake.sql(question, form="numpy")
+
+
+def test_mantissas_are_doubles_too_whoever_reads_the_files(tmp_path):
+    lake = tidelake.open(tmp_path)
+    mantissas, exponents = [6000012, -3, 7, None], [-2, -2, 3, 0]
+    columns = {column.name: pa.nulls(4, column.type) for column in (*MARKET_EVENTS.facts, *PROVENANCE)}
+    texts = dict.fromkeys([name for name, nulls in columns.items() if nulls.type == pa.string()], pa.array(["x"] * 4))
+    days = dict.fromkeys(("day", "date"), pa.array([dt.date(2024, 8, 8)] * 4))
+    times = dict.fromkeys(("event_time", "known_at"), pa.array([utc(START_US)] * 4))
+    numbers = dict.fromkeys(("place", "recv_ns", "line", "item", "parser_version", "size_exponent"), pa.array(range(4)))
+    prices = {"price_mantissa": mantissas, "price_exponent": exponents, "best_bid_price": mantissas}
+    lists = {"bid_prices": pa.array([[1, 2], [], None, [3]], pa.list_(pa.int64()))}
+    rows = pa.table(columns | texts | days | times | numbers | {k: pa.array(v) for k, v in prices.items()} | lists)
+    handle = open_or_create(lake.store, "market_events", MARKET_EVENTS.schema, MARKET_EVENTS.partition_by)
+    handle.commit(rows.select(MARKET_EVENTS.columns).cast(MARKET_EVENTS.schema), {})
+    asked = "SELECT price, best_bid, bid_prices FROM market_events ORDER BY place"
+    read = lake.sql(asked).rows()
+    assert read == [(60000.12, 60000.12, [1, 2]), (-0.03, -0.03, []), (7000.0, 7000.0, None), (None, None, [3])]
+    handed = sql._doubled(scan(lake.store, MARKET_EVENTS), MARKET_EVENTS).sort("place").collect()
+    assert handed.select("price", "best_bid", "bid_prices").rows() == read
+    with pytest.raises(ConfigError, match="books reconstruct"):
+        lake.derive(["market_events"])
+    assert lake.rebuild(["market_events"]) == []
+    assert lake.tables().filter(pl.col("table") == "market_events").is_empty()

@@ -16,7 +16,9 @@ TYPES: dict[Kind, pa.DataType] = {
     "int8": pa.int8(),
     "int32": pa.int32(),
     "int64": pa.int64(),
+    "int64s": pa.list_(pa.int64()),
     "float64": pa.float64(),
+    "bool": pa.bool_(),
 }
 
 

@@ -6,7 +6,7 @@ numbers nothing, "<event_us>-<first 16 hex digits of the payload's SHA-256>". `p
 from 0: one message may set a price twice. `validity` is the state of the book after the update.
 """
 
-from tidelake.tables.schema import Column, Table, event_time, text
+from tidelake.tables.schema import Column, Table, event_time, price_and_size, text
 
 BOOK_DELTAS = Table(
     name="book_deltas",
@@ -32,4 +32,5 @@ BOOK_DELTAS = Table(
     restatable=False,
     manner=("validity", "rule"),
     ids=("update_key", "last_update_id"),
+    scaled=price_and_size(),
 )

@@ -5,7 +5,7 @@ Prices and sizes are integer mantissas; the value is mantissa * 10**exponent, wi
 "<event_us>-<first 16 hex digits of the payload's SHA-256>".
 """
 
-from tidelake.tables.schema import Column, Table, event_time, text
+from tidelake.tables.schema import Column, Table, event_time, price_and_size, text
 
 BOOK_SNAPSHOTS = Table(
     name="book_snapshots",
@@ -29,4 +29,5 @@ BOOK_SNAPSHOTS = Table(
     restatable=False,
     manner=("validity", "rule"),
     ids=("snapshot_id", "update_id"),
+    scaled=price_and_size(),
 )

@@ -210,10 +210,10 @@ def _replace(store: Store, days: list[Day], done: dict[str, int]) -> int:
     for chunk in chunks:
         handle = open_or_create(store, CANDLES.name, CANDLES.schema, CANDLES.partition_by)
         built = _build_days(store, chunk) if chunk else pl.DataFrame(pl.from_arrow(CANDLES.schema.empty_table()))
-        where = " or ".join(f"(source = '{source}' and date = '{day}')" for source, day in chunk) or "false"
+        kept = [{"source": source, "date": dt.date.fromisoformat(day), "origin": "trades"} for source, day in chunk]
         marks = done if chunk is chunks[-1] else {}
         rows: pa.Table = built.to_arrow().cast(CANDLES.schema)
-        handle.commit(rows, marks, replace=f"origin = 'trades' and ({where})")
+        handle.commit(rows, marks, replace=kept)
         bars += built.height
     return bars
 

@@ -6,28 +6,33 @@ read and committed through one handle: a fresh handle would commit the same or a
 """
 
 import fcntl
+import json
 import os
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import polars as pl
-from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from tidelake.errors import TableMoved
+from tidelake.errors import StoreError, TableMoved
 from tidelake.raw.crash_points import reach
 from tidelake.raw.store import Store
+from tidelake.tables.files import Wanted, may_hold
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tidelake.tables.rewriting import Actions
+
 CONTESTED = "_contested"  # ends the name of the list that stands and falls with a table
 TURN = "tidelake"  # the transaction that every commit of ours advances
-MERGE = "tidelake merge"  # that of every commit of ours that takes files out: deltalake lets two take the same ones
+MERGE = "tidelake merge"  # that of every commit of ours that takes files out
 MAKING = "tidelake making"  # counts how often a table on an object store was emptied, to be made again
 SETTINGS = {  # each opening lists the whole log, and reads the name of every file that went until it is forgotten
     "delta.checkpointInterval": "20",
@@ -36,17 +41,7 @@ SETTINGS = {  # each opening lists the whole log, and reads the name of every fi
 }
 LOG_KEPT = 200  # versions: who opens a table reads back to its last checkpoint, at most 20 before it began
 LOG_YOUNG_S = 60.0
-COUNTERS = ("trade_seq", "event_time", "known_at", "recv_ns", "line")  # few bits from row to row
-WRITER = WriterProperties(  # on a million trades half the time and three quarters of the bytes of the default
-    compression="ZSTD",
-    compression_level=1,  # level 3 saves 2 % of the bytes for 12 % more time
-    max_row_group_size=1 << 20,
-    column_properties={
-        **dict.fromkeys(COUNTERS, ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED")),
-        "trade_id": ColumnProperties(dictionary_enabled=False, encoding="DELTA_BYTE_ARRAY"),
-        "size": ColumnProperties(dictionary_enabled=False),
-    },
-)
+_STORE_FAILED = re.compile(r"Generic \w+ error: .*")  # of a disk or bucket, as deltalake words it
 
 
 class TableDropping(TableMoved):
@@ -91,26 +86,58 @@ def _log_stamp(store: Store, name: str, version: int) -> str | None:
     return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
 
 
+def _log_entry(store: Store, name: str, version: int) -> list[dict[str, object]]:
+    """The actions of a version."""
+    key = f"_delta_log/{version:020d}.json"
+    if can_lock(store):
+        with open(f"{store.table_uri(name)}/{key}", "rb") as file:
+            text = file.read()
+    else:
+        text = store.get(f"tables/{name}/{key}")
+    return [json.loads(line) for line in text.splitlines() if line]
+
+
+def _is_marked(action: Mapping[str, object], mark: Mapping[str, object]) -> bool:
+    told = action.get("txn")
+    return isinstance(told, dict) and mark.items() <= told.items()
+
+
 @dataclass
 class TableHandle:
     """A Delta table as it was when it was read; `commit` fails when it has moved since.
 
     Attributes:
-        table: At the version that was read.
+        opened: At the version that was read, or behind it by a commit of its own.
         partition_by: Folder columns.
-        store: The lake, so that a commit is refused once the table was dropped; None where no drop can come between.
+        store: The lake; None where nothing is to be committed.
         stamp: That of the log entry of this version, taken where no drop could come between; None where it was not.
+        alone: Whether all others wait (`turn`), so that no drop can come between.
     """
 
-    table: DeltaTable
+    opened: DeltaTable
     partition_by: tuple[str, ...]
     store: Store | None = None
     stamp: str | None = field(default=None, repr=False)
+    alone: bool = False
+    _reached: int | None = field(default=None, init=False, repr=False)  # by a commit that `opened` has not read yet
+
+    @property
+    def table(self) -> DeltaTable:
+        """At the version that was read or last committed through this handle, whatever others committed after."""
+        if self._reached is not None:
+            self.opened.load_as_version(self._reached)  # reads what came after, no more: 11 ms where there are 7,000
+            self._reached = None
+        return self.opened
+
+    @property
+    def version(self) -> int:
+        """Of the table; told without reading the log."""
+        return self.opened.version() if self._reached is None else self._reached
 
     @property
     def name(self) -> str:
         """Its folder under `tables/`."""
-        return self.table.table_uri.rstrip("/").rpartition("/")[2]
+        return self.opened.table_uri.rstrip("/").rpartition("/")[2]
 
     @cached_property
     def making(self) -> int:
@@ -120,7 +147,7 @@ class TableHandle:
     @property
     def id(self) -> str:
         """Differs from that of a table of the same name that was dropped."""
-        made = str(self.table.metadata().id)
+        made = str(self.opened.metadata().id)
         return made if self.making < 0 else f"{made}:{self.making}"
 
     def check(self) -> None:
@@ -129,21 +156,21 @@ class TableHandle:
         Raises:
             TableMoved: It is gone, or another stands in its place.
         """
-        if self.store is None:
+        if self.store is None or self.alone:
             return
         _refuse_dropping(self.store, self.name)
         if self._is_newest(self.store):  # an opening reads the list of all files: 113 ms where there are 7,000
             return
         now = open_table(self.store, self.name)
-        if now is None or now.metadata().id != self.table.metadata().id or self._was_emptied(now):
+        if now is None or now.metadata().id != self.opened.metadata().id or self._was_emptied(now):
             raise TableMoved(f"the table {self.name} was dropped meanwhile; nothing was written")
-        version = self.table.version()
+        version = self.version
         if now.version() != version and _log_stamp(self.store, self.name, version) is None:
             raise TableMoved(f"the log of {self.name} no longer reaches back to version {version}; nothing was written")
 
     def _is_newest(self, store: Store) -> bool:
         """Whether the log proves by its last entry that this is the table, and that nothing was written after."""
-        version = self.table.version()
+        version = self.version
         if self.stamp is None or _log_stamp(store, self.name, version) != self.stamp:
             return False
         return _log_stamp(store, self.name, version + 1) is None
@@ -169,18 +196,57 @@ class TableHandle:
             raise
         return -1 if version is None else version
 
-    def commit(self, rows: "pa.Table", done: Mapping[str, int], *, replace: str | None = None) -> None:
+    def commit(
+        self, rows: "pa.Table", done: Mapping[str, int], *, replace: Wanted | None = None, in_turn: bool = True
+    ) -> None:
         """Append rows and advance the transactions, all or nothing.
 
         Args:
             rows: Rows in the table's schema.
             done: Transaction ids and the versions they reach.
-            replace: A predicate; the rows under it are replaced by `rows`.
+            replace: The stored rows that `rows` take the place of; others committed none of them since.
+            in_turn: Whether it fails where anybody else committed meanwhile. Rows that depend on no stored row but
+                those of their own transactions need no turn, and then many can be appended at once.
 
         Raises:
             TableMoved: The table moved since the handle was opened; nothing was written.
         """
-        self._commit(rows, {self._of_this_making(app): version for app, version in done.items()}, replace, None)
+        after = {self._of_this_making(app): version for app, version in done.items()}
+        if replace is None:
+            self._commit(partial(self._new_files, rows), self._next(after, [TURN] if in_turn else []))
+            return
+
+        def replaced() -> "Actions":
+            from tidelake.tables.rewriting import replacing
+
+            store, schema = self._home(), self._schema()
+            gone = replacing(store, self.name, schema, self.partition_by, self.files(), replace)
+            return [*gone, *self._new_files(rows)]
+
+        self._commit(replaced, self._next(after, [TURN, MERGE]), unseen=replace)
+
+    def rearrange(self, folder: Mapping[str, object], parts: Iterable["pa.Table"]) -> None:
+        """Write the rows of a folder in another order, in one commit.
+
+        Args:
+            folder: Values of the folder columns.
+            parts: All its rows, of which memory holds about a file at once.
+
+        Raises:
+            TableMoved: The table moved since the handle was opened; nothing was written.
+        """
+
+        def moved() -> "Actions":
+            from tidelake.tables.data_files import inside_files, write_folder
+            from tidelake.tables.rewriting import taken_out
+
+            files = may_hold(self.files(), [folder]).to_dicts()
+            inside = inside_files(self._schema(), self.partition_by)
+            within = (part.select(inside.names) for part in parts)
+            added = write_folder(self._home(), self.name, within, inside, folder, new=False)
+            return [*(taken_out(file, self.partition_by, gone=False) for file in files), *added]
+
+        self._commit(moved, self._next({}, [TURN, MERGE]), unseen=[])
 
     def start_anew(self, schema: "pa.Schema") -> "TableHandle":
         """Take out all rows and forget all transactions in one commit; the table has this schema from then on.
@@ -191,57 +257,108 @@ class TableHandle:
         Raises:
             TableMoved: The table moved since the handle was opened; nothing was changed.
         """
-        self._commit(schema.empty_table(), {MAKING: self.making + 1}, None, "overwrite")
+        after = self._next({MAKING: self.making + 1}, [TURN, MERGE])
+        self._commit(list, after, unseen=[{}], anew=schema)
         return TableHandle(self.table, self.partition_by, self.store)
 
+    def _next(self, done: Mapping[str, int], advanced: Iterable[str]) -> dict[str, int]:
+        return {**done, **{app: self._version(app) + 1 for app in advanced}}
+
+    def _home(self) -> Store:
+        assert self.store is not None, "rows need a store to be put into"
+        return self.store
+
+    def _schema(self) -> "pa.Schema":
+        import pyarrow as pa
+
+        return pa.schema(self.table.schema().to_arrow())
+
+    def _new_files(self, rows: "pa.Table") -> "Actions":
+        from tidelake.tables.data_files import write_files  # imports pyarrow
+
+        return [*write_files(self._home(), self.name, rows, self._schema(), self.partition_by)]
+
     def _commit(
-        self, rows: "pa.Table", done: Mapping[str, int], replace: str | None, schema_mode: Literal["overwrite"] | None
+        self,
+        write: "Callable[[], Actions]",
+        after: Mapping[str, int],
+        *,
+        unseen: Wanted | None = None,
+        anew: "pa.Schema | None" = None,
     ) -> None:
-        advanced = [TURN] if replace is None and schema_mode is None else [TURN, MERGE]
-        after = {**done, **{app: self._version(app) + 1 for app in advanced}}
-        marks = [Transaction(app, version) for app, version in after.items()]
-        if self.store is None:
-            self._write(rows, marks, replace, schema_mode)
-            return
-        with turn(self.store):
+        """Write files and commit what `write` says of them.
+
+        Args:
+            unseen: Rows of which others must have committed none since; None where no file is taken out.
+            anew: The schema from now on; then all files go.
+        """
+        store = self._home()
+        with nullcontext() if self.alone else turn(store):
             self.check()
-            self._write(rows, marks, replace, schema_mode)
-            self.stamp = _log_stamp(self.store, self.name, self.table.version())
-
-    def _write(
-        self, rows: "pa.Table", marks: list[Transaction], replace: str | None, schema_mode: Literal["overwrite"] | None
-    ) -> None:
-        reach("before-table-commit")
-        try:
-            if replace is None and schema_mode is None:
-                write_deltalake(
-                    self.table,
-                    rows,
-                    mode="append",
-                    partition_by=list(self.partition_by),
-                    writer_properties=WRITER,
-                    commit_properties=CommitProperties(app_transactions=marks),
-                )
+            reach("before-table-commit")
+            actions = write()
+            reach("data-files-written")
+            if unseen is None:
+                self._put(self.table, actions, _marked(after))
             else:
-                write_deltalake(
-                    self.table,
-                    rows,
-                    mode="overwrite",
-                    predicate=replace,
-                    schema_mode=schema_mode,
-                    partition_by=list(self.partition_by),
-                    writer_properties=WRITER,
-                    commit_properties=CommitProperties(app_transactions=marks),
-                )
-        except DeltaError as exc:
-            raise _moved(exc) from exc
-        reach("after-table-commit")
+                self._take_out(actions, after, unseen, anew)
+            self._reached = self._own_version(store, after)
+            reach("after-table-commit")
+            self.stamp = _log_stamp(store, self.name, self.version)
 
-    def merge(self, folders: Sequence[Mapping[str, str]], *, below: int) -> int:
+    def _put(
+        self, table: DeltaTable, actions: "Actions", marks: CommitProperties, anew: "pa.Schema | None" = None
+    ) -> None:
+        mode, schema = ("append", self._schema()) if anew is None else ("overwrite", anew)
+        try:
+            table.create_write_transaction(actions, mode, schema, list(self.partition_by), commit_properties=marks)
+        except DeltaError as exc:
+            raise _failed(exc, self.name) from exc
+
+    def _take_out(self, actions: "Actions", after: Mapping[str, int], unseen: Wanted, anew: "pa.Schema | None") -> None:
+        """Commit only where each commit before this one was looked at.
+
+        deltalake lets two commits take out the same file where one of them only moves rows, and then every row of it
+        stands twice; and it takes out no file that came since, though all must go.
+        """
+        table = self.table
+        while True:
+            try:
+                self._put(table, actions, _marked(after, tries=0), anew)
+            except TableMoved as exc:
+                now = open_table(self._home(), self.name)
+                if now is None or now.version() == table.version():
+                    raise
+                if self._is_touched(now, after, unseen):
+                    raise TableMoved(f"others committed to {self.name} meanwhile; nothing was written") from exc
+                table = now
+            else:
+                return
+
+    def _is_touched(self, now: DeltaTable, after: Mapping[str, int], unseen: Wanted) -> bool:
+        """Whether others took out files since, added rows that had to be seen, or advanced our transactions."""
+        if now.metadata().id != self.table.metadata().id or now.schema() != self.table.schema():
+            return True
+        if any(now.transaction_version(app) != self.table.transaction_version(app) for app in after):
+            return True
+        known, files = self.files()["path"], TableHandle(now, self.partition_by).files()
+        if not set(known) <= set(files["path"]):
+            return True
+        return not may_hold(files.filter(~pl.col("path").is_in(known.implode())), unseen).is_empty()
+
+    def _own_version(self, store: Store, after: Mapping[str, int]) -> int:
+        """The version that a commit of ours made: deltalake does not say, and others may have come in before it."""
+        app, version = next(iter(after.items()))
+        mark = {"appId": app, "version": version}
+        found = self.version + 1
+        while not any(_is_marked(action, mark) for action in _log_entry(store, self.name, found)):
+            found += 1
+        return found
+
+    def merge(self, folders: Sequence[Mapping[str, object]], *, below: int) -> int:
         """Merge files of these folders in one commit for each, which moves rows and changes none.
 
-        To be called where nobody else commits: of two merges that take the same files deltalake lets both pass, and
-        then every row stands twice. Whoever has read the table before may append after, but not replace rows.
+        Whoever has read the table before may append after, but not replace rows.
 
         Args:
             folders: Values of the folder columns.
@@ -249,17 +366,20 @@ class TableHandle:
 
         Returns:
             Number of files that were merged into others.
+
+        Raises:
+            TableMoved: The table moved since the handle was opened; folders before that one are merged.
         """
-        merged = 0
+        from tidelake.tables.rewriting import groups_to_merge, merging
+
+        merged, files = 0, self.files()
         for folder in folders:
             reach("before-table-merge")
-            done = self.table.optimize.compact(
-                partition_filters=[(name, "=", value) for name, value in folder.items()] or None,
-                target_size=below,
-                writer_properties=WRITER,
-                commit_properties=CommitProperties(app_transactions=[Transaction(MERGE, self._version(MERGE) + 1)]),
-            )
-            merged += int(done["numFilesRemoved"])
+            groups = groups_to_merge(may_hold(files, [folder]), below)
+            if groups:
+                write = partial(merging, self._home(), self.name, self._schema(), self.partition_by, groups)
+                self._commit(write, self._next({}, [MERGE]), unseen=[])
+            merged += sum(map(len, groups))
         reach("after-table-merge")
         return merged
 
@@ -288,10 +408,26 @@ class TableHandle:
             raise
 
 
-def _moved(exc: DeltaError) -> TableMoved | DeltaError:
+def _marked(after: Mapping[str, int], tries: int | None = None) -> CommitProperties:
+    """With the transactions; `tries` says how often deltalake goes on by itself where others came first."""
+    marks = [Transaction(app, version) for app, version in after.items()]
+    return CommitProperties(app_transactions=marks, max_commit_retries=tries)
+
+
+def _failed(exc: DeltaError, name: str) -> StoreError | TableMoved | DeltaError:
     """What to raise in place of a failure to commit."""
     lost = "transaction" in str(exc).lower() and "conflict" in str(exc).lower()
-    return TableMoved(str(exc)) if lost or isinstance(exc, CommitFailedError) else exc
+    failed = _STORE_FAILED.search(str(exc))
+    on_disk = failed is not None and "LocalFileSystem" in failed.group()  # a bucket's commit may have been taken
+    if lost or (isinstance(exc, CommitFailedError) and not on_disk):
+        return TableMoved(str(exc))
+    if failed is None:
+        return exc
+    return StoreError(
+        f"cannot commit to the table {name}: {failed.group()[:300]}. Nothing of it was committed; make its folder or "
+        "bucket writable, with space left, and run again.",
+        key=f"tables/{name}",
+    )
 
 
 def trim_log(store: Store, name: str) -> None:

@@ -38,7 +38,6 @@ BATCH_BYTES = 64 << 20  # plaintext bytes of raw that one commit holds; two batc
 MOST_ENTRIES = 10_000  # and entries, so that many small ones do not add up
 WORKERS = 2
 ATTEMPTS = 20
-SORT = ("source", "date")
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,8 @@ class Reader(Protocol):
     @property
     def ordered(self) -> bool: ...
 
-    def serves(self, source: str) -> bool:
-        """Whether the source can tell rows of the table."""
+    def serves(self, source: str, lane: str) -> bool:
+        """Whether a lane of the source can tell rows of the table."""
 
     def read(self, entry: Entry, lines: SegmentLines) -> Decoded:
         """The rows of an entry, and those that cannot be read."""
@@ -105,7 +104,7 @@ class MappingReader:
     mappings: Sequence[Mapping]
     ordered: bool = False
 
-    def serves(self, source: str) -> bool:
+    def serves(self, source: str, lane: str) -> bool:
         return any(m.source == source and m.spec.table == self.table.name for m in self.mappings)
 
     def read(self, entry: Entry, lines: SegmentLines) -> Decoded:
@@ -168,7 +167,7 @@ def _new_entries(ledger: Ledger, marks: _Marks, reader: Reader, broken: _Broken)
         try:
             ledger.check_mark(lane, marks.ahead(lane))
             for entry in ledger.entries_past(lane, marks.done(lane)):
-                if not reader.serves(entry.source):
+                if not reader.serves(entry.source, lane):
                     break
                 yield entry
         except LedgerBroken as exc:
@@ -282,7 +281,8 @@ def _store_batch(store: Store, table: Table, handle: TableHandle, lookup: Lookup
     _commit_quarantine(store, table, handle, [read.entry for read in batch], bad)
     _commit_contested(store, table, contested)
     # Also where no row is new: without its mark an entry would be read again by every derive to come.
-    handle.commit(sort_rows(kept, [*SORT, *table.sort_by]), {read.entry.lane: mark_of(read.entry) for read in batch})
+    ordered = sort_rows(kept, [*table.partition_by, *table.sort_by])
+    handle.commit(ordered, {read.entry.lane: mark_of(read.entry) for read in batch})
     return Derived(
         table.name,
         entries=len(batch),
@@ -334,9 +334,9 @@ def _derive_pass(
             batch = _batch(entries, most)
             futures = [pool.submit(_read_entry, store, reader, key, e) for e in batch]
             if reads:
-                before = handle.table.version()
+                before = handle.version
                 yield _store_batch(store, table, handle, lookup, reads)
-                if is_merge_due(before, handle.table.version()):
+                if is_merge_due(before, handle.version):
                     yield _merge(store, table)
                     handle = lookup.handle = handle.renewed()
     finally:

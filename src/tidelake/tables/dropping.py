@@ -70,12 +70,8 @@ def _clear_quarantine(store: Store, name: str) -> None:
     found = open_table(store, quarantine.NAME)
     if found is None:
         return
-    handle = TableHandle(found, quarantine.PARTITION_BY)
-    handle.commit(quarantine.SCHEMA.empty_table(), {}, replace=_filed_by(name))
-
-
-def _filed_by(name: str) -> str:
-    return f"\"table\" = '{name}'"
+    handle = TableHandle(found, quarantine.PARTITION_BY, store, alone=True)
+    handle.commit(quarantine.SCHEMA.empty_table(), {}, replace=[{"table": name}])
 
 
 def _start_anew(store: Store, table: Table) -> None:
@@ -92,7 +88,7 @@ def _start_anew(store: Store, table: Table) -> None:
         # A key too many is harmless. If the list moved since, keys of the next making may stand in it: it stays.
         with suppress(TableMoved):
             if listed is not None:
-                TableHandle(listed, ()).start_anew(table.contested_schema)
+                TableHandle(listed, (), store).start_anew(table.contested_schema)
         with suppress(TableMoved):  # dropped again meanwhile, by another process that clears too
             clear_rejects(store, emptied)
         return
@@ -112,7 +108,7 @@ def clear_rejects(store: Store, target: TableHandle) -> None:
         if handle.done(mark) >= 0:
             return
         try:
-            handle.commit(quarantine.SCHEMA.empty_table(), {mark: 0}, replace=_filed_by(target.name))
+            handle.commit(quarantine.SCHEMA.empty_table(), {mark: 0}, replace=[{"table": target.name}])
         except TableMoved:
             continue
         return

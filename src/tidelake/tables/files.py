@@ -1,12 +1,17 @@
 """The data files of a table that can hold what a read asks for, told by the table's log alone."""
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable
 
 from tidelake.raw.store import Store
+
+Wanted = Sequence[Mapping[str, object]]
+"""Rows that equal one of these in all the columns that it names: of `[{}]` all, of `[]` none."""
 
 PLAIN_READER = 1  # of the Delta protocol: from the next version on files may hold rows that are none
 
@@ -50,6 +55,31 @@ def files_within(found: DeltaTable, within: Within) -> pl.DataFrame:
             outside = (pl.col(f"min.{name}") > value) | (pl.col(f"max.{name}") < value)
             wanted.append(~outside.fill_null(False))
     return files.filter(wanted) if wanted else files
+
+
+def may_hold(files: pl.DataFrame, wanted: Wanted) -> pl.DataFrame:
+    """Of files as `TableHandle.files` lists them, those of which the log does not prove that they hold no such row."""
+    return files.filter(is_held(files, wanted, proven=False))
+
+
+def is_held(files: pl.DataFrame, wanted: Wanted, *, proven: bool) -> pl.Expr:
+    """Whether the log proves of a file that all its rows are such, else whether it may hold one."""
+    rows = [
+        pl.all_horizontal(pl.lit(True), *(_is_told(files, name, value, proven=proven) for name, value in row.items()))
+        for row in wanted
+    ]
+    return pl.any_horizontal(pl.lit(False), *rows)
+
+
+def _is_told(files: pl.DataFrame, column: str, value: Any, *, proven: bool) -> pl.Expr:
+    if f"partition.{column}" in files.columns:
+        return pl.col(f"partition.{column}").eq_missing(pl.lit(value))
+    low, high, nulls = (pl.col(f"{edge}.{column}") for edge in ("min", "max", "null_count"))
+    if value is None or not {f"min.{column}", f"max.{column}", f"null_count.{column}"} <= set(files.columns):
+        return pl.lit(not proven)
+    alike: pl.Expr = (low == value) & (high == value) & (nulls == 0)
+    outside: pl.Expr = (low > value) | (high < value)
+    return (alike if proven else ~outside).fill_null(not proven)
 
 
 def only(files: pl.DataFrame, column: str, value: str) -> bool:

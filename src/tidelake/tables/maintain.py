@@ -36,6 +36,9 @@ TORN_NAME = re.compile(r"\.[0-9a-f]{32}#0")
 SHORTEST_KEEP = dt.timedelta(hours=1)  # a writer that is still at work may name files this young
 
 
+Folder = dict[str, str | dt.date]  # folder column -> value
+
+
 @dataclass(frozen=True)
 class Maintained:
     """What upkeep did to one table; with a dry run, what it would do.
@@ -55,13 +58,14 @@ class Maintained:
     skipped: int
 
 
-def _crowded(handle: TableHandle) -> list[tuple[str, dt.date]]:
-    """(source, date) of folders with more than one file."""
+def _crowded(handle: TableHandle) -> list[Folder]:
+    """Folders with more than one file, in order."""
     files = handle.files()
     if files.is_empty():
         return []
-    counts = files.group_by("partition.source", "partition.date").len().filter(pl.col("len") > 1)
-    return sorted((source, day) for source, day, _ in counts.rows())
+    names = [f"partition.{name}" for name in handle.partition_by]
+    counts = files.group_by(names).len().filter(pl.col("len") > 1).sort(names)
+    return [dict(zip(handle.partition_by, row[:-1], strict=True)) for row in counts.rows()]
 
 
 def is_merge_due(before: int, now: int) -> bool:
@@ -87,13 +91,13 @@ def _merge_one(store: Store, name: str, partition_by: tuple[str, ...]) -> int:
     found = open_table(store, name)
     if found is None:
         return 0
-    handle = TableHandle(found, partition_by)
+    handle = TableHandle(found, partition_by, store, alone=True)
     merged = handle.merge(_crowds(handle), below=SMALL)
     trim_log(store, name)
     return merged
 
 
-def _crowds(handle: TableHandle) -> list[dict[str, str]]:
+def _crowds(handle: TableHandle) -> list[Folder]:
     """Folders with so many small files that a merge is worth a commit."""
     small = handle.files().filter(pl.col("size_bytes") < SMALL)
     if small.is_empty():
@@ -102,29 +106,29 @@ def _crowds(handle: TableHandle) -> list[dict[str, str]]:
         return [{}] if small.height >= CROWD else []
     names = [f"partition.{name}" for name in handle.partition_by]
     counts = small.group_by(names).len().filter(pl.col("len") >= CROWD).sort(names)
-    return [dict(zip(handle.partition_by, map(str, row[:-1]), strict=True)) for row in counts.rows()]
+    return [dict(zip(handle.partition_by, row[:-1], strict=True)) for row in counts.rows()]
 
 
-def _sorted_batches(rows: pl.LazyFrame, table: Table) -> Iterator[pa.RecordBatch]:
-    counts = rows.group_by("symbol").len().sort("symbol").collect()
-    groups: list[list[str]] = [[]]
+def _sorted_parts(rows: pl.LazyFrame, table: Table, by: str) -> Iterator[pa.Table]:
+    """The rows in order, of so many values of the first column of that order at once as memory allows."""
+    counts = rows.group_by(by).len().sort(by).collect()
+    groups: list[list[object]] = [[]]
     size = 0
-    for symbol, count in counts.rows():
+    for value, count in counts.rows():
         if size and size + count > ROWS_AT_ONCE:
             groups.append([])
             size = 0
-        groups[-1].append(symbol)
+        groups[-1].append(value)
         size += count
-    for symbols in groups:
-        part = rows.filter(pl.col("symbol").is_in(symbols)).collect().sort(*table.sort_by, "recv_ns", "line", "item")
-        yield from part.select(table.schema.names).to_arrow().cast(table.schema).to_batches()
+    for values in groups:
+        part = rows.filter(pl.col(by).is_in(values)).collect().sort(*table.sort_by, "recv_ns", "line", "item")
+        yield part.select(table.schema.names).to_arrow().cast(table.schema)
 
 
-def _merge(store: Store, table: Table, source: str, day: dt.date) -> None:
+def _merge(store: Store, table: Table, folder: Folder) -> None:
     handle = open_or_create(store, table.name, table.schema, table.partition_by)
-    rows = pl.scan_delta(handle.table).filter(pl.col("source") == source, pl.col("date") == day)
-    merged = pa.Table.from_batches(_sorted_batches(rows, table), schema=table.schema)
-    handle.commit(merged, {}, replace=f"source = '{source}' and date = '{day}'")
+    rows = pl.scan_delta(handle.table).filter(pl.col(name) == value for name, value in folder.items())
+    handle.rearrange(folder, _sorted_parts(rows, table, table.sort_by[0]))
 
 
 def _maintain_table(store: Store, table: Table, keep: dt.timedelta, dry_run: bool) -> Maintained | None:
@@ -135,9 +139,9 @@ def _maintain_table(store: Store, table: Table, keep: dt.timedelta, dry_run: boo
     before = len(found.file_uris())
     crowded = _crowded(handle)
     skipped = 0
-    for source, day in () if dry_run else crowded:
+    for folder in () if dry_run else crowded:
         try:
-            _merge(store, table, source, day)
+            _merge(store, table, folder)
         except TableMoved:
             skipped += 1
     now = open_table(store, table.name)
@@ -158,7 +162,7 @@ def _compact(store: Store, name: str, partition_by: tuple[str, ...], keep: dt.ti
         if crowded and not dry_run:
             rows = pl.read_delta(found)
             rows = rows if partition_by else rows.unique()
-            handle.commit(rows.sort(pl.all()).to_arrow().cast(pa.schema(found.schema().to_arrow())), {}, replace="true")
+            handle.commit(rows.sort(pl.all()).to_arrow().cast(pa.schema(found.schema().to_arrow())), {}, replace=[{}])
     except TableMoved:
         skipped = crowded
     now = open_table(store, name)
@@ -189,7 +193,7 @@ def remove_torn_puts(store: Store, older_than: dt.timedelta = OLD) -> int:
 def maintain(
     store: Store, tables: Sequence[str] = (), *, keep: dt.timedelta = dt.timedelta(days=7), dry_run: bool = False
 ) -> list[Maintained]:
-    """Merge the files of each (source, date) folder, sorted, and delete files that the last days do not need.
+    """Merge the files of each folder, sorted, and delete files that the last days do not need.
 
     The list of contested keys goes with its table. Without names, `quarantine` is compacted too, and files that a crash
     left behind within a put are deleted once they are a day old.

@@ -83,6 +83,7 @@ def scan(
     as_of: dt.datetime | None = None,
     assume_latency: dt.timedelta | None = None,
     within: Within | None = None,
+    retracted: bool = False,
 ) -> pl.LazyFrame:
     """One row per key: what stands, with its `revision`.
 
@@ -92,6 +93,7 @@ def scan(
             their event, as if they had been captured live; `assumed_known_at` in the result says so.
         within: What the caller will filter by: files without such rows are left out, which is quicker. Other rows may
             still come.
+        retracted: Also give rows that were retracted, by their `status`; else they are left out.
 
     Returns:
         The table's columns and `revision` (Int32, from 1 in the order of versions); rows in no particular order.
@@ -110,7 +112,8 @@ def scan(
         rows = _known_by(_empty(table).lazy(), table, as_of, assume_latency)
         return rows.with_columns(revision=pl.lit(1, pl.Int32))
     if table.restatable:
-        return standing(table, _known_by(pl.scan_delta(found), table, as_of, assume_latency).collect()).lazy()
+        rows = standing(table, _known_by(pl.scan_delta(found), table, as_of, assume_latency).collect()).lazy()
+        return rows.filter(pl.col("status") == "active") if table.retractable and not retracted else rows
     rows = pl.scan_delta(found) if within is None else scan_within(store, table.name, found, within)
     plain = _known_by(rows, table, as_of, assume_latency).with_columns(revision=pl.lit(1, pl.Int32))
     several = contested(store, table, found, as_of=as_of, assume_latency=assume_latency)

@@ -26,4 +26,5 @@ REGIMES = Table(
     ),
     key=("source", "symbol", "event_time"),
     restatable=True,
+    filled_by="regimes",
 )

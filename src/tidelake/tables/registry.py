@@ -4,13 +4,20 @@ from tidelake.errors import NotInLake
 from tidelake.tables.book_deltas import BOOK_DELTAS
 from tidelake.tables.book_snapshots import BOOK_SNAPSHOTS
 from tidelake.tables.candles import CANDLES
+from tidelake.tables.chain_blocks import CHAIN_BLOCKS
+from tidelake.tables.chain_events import CHAIN_EVENTS
 from tidelake.tables.funding import FUNDING
 from tidelake.tables.instruments import INSTRUMENTS
+from tidelake.tables.lending_liquidations import LENDING_LIQUIDATIONS
+from tidelake.tables.lending_positions import LENDING_POSITIONS
 from tidelake.tables.liquidations import LIQUIDATIONS
+from tidelake.tables.market_events import MARKET_EVENTS
 from tidelake.tables.open_interest import OPEN_INTEREST
 from tidelake.tables.quotes import QUOTES
 from tidelake.tables.regimes import REGIMES
 from tidelake.tables.schema import Table
+from tidelake.tables.stablecoins import STABLECOIN_TABLES
+from tidelake.tables.token_prices import TOKEN_PRICES
 from tidelake.tables.trades import TRADES
 
 TABLES = {
@@ -26,6 +33,13 @@ TABLES = {
         OPEN_INTEREST,
         LIQUIDATIONS,
         REGIMES,
+        MARKET_EVENTS,
+        CHAIN_BLOCKS,
+        CHAIN_EVENTS,
+        LENDING_POSITIONS,
+        LENDING_LIQUIDATIONS,
+        TOKEN_PRICES,
+        *STABLECOIN_TABLES,
     )
 }
 

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from tidelake.errors import ConfigError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 PARSER_VERSION = 1
-Kind = Literal["text", "exact", "time", "date", "int8", "int32", "int64", "float64"]
+Kind = Literal["text", "exact", "time", "date", "int8", "int32", "int64", "int64s", "float64", "bool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,15 @@ class Column:
         from tidelake.tables.arrow_types import TYPES
 
         return TYPES[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A number that stands in two columns, mantissa * 10**exponent; SQL views give it as DOUBLE under `name`."""
+
+    name: str
+    mantissa: str
+    exponent: str
 
 
 # Where a row came from and when it became known; docs/semantics.md defines each.
@@ -63,6 +74,13 @@ class Table:
         sort_by: Order of rows within a file.
         manner: Facts that say how a thing was told, not what: versions that differ in them alone are equal.
         ids: The id column of the key and the number that it is made of where the venue numbers (`tables.lookup`).
+        counters: Columns with few bits from row to row, besides those of most tables (`tables.delta`).
+        scattered: Columns whose values seldom come again.
+        scaled: Numbers that stand as mantissa and exponent.
+        filled_by: The command that fills it where derive does not; "" where derive does.
+        told_with: Columns of the key whose rows are told together, of a restatable table: what the last telling of
+            them leaves out stands no longer. Empty where each key is told for itself.
+        retractable: Whether a later version may retract a row (`status`); such a table is restatable.
     """
 
     name: str
@@ -74,6 +92,23 @@ class Table:
     sort_by: tuple[str, ...] = ("symbol", "event_time")
     manner: tuple[str, ...] = ()
     ids: tuple[str, str] | None = None
+    counters: tuple[str, ...] = ()
+    scattered: tuple[str, ...] = ()
+    scaled: tuple[Scaled, ...] = ()
+    filled_by: str = ""
+    told_with: tuple[str, ...] = ()
+    retractable: bool = False
+
+    def check_derived(self) -> None:
+        """Refuse a table that derive does not fill.
+
+        Raises:
+            ConfigError: It is one.
+        """
+        if self.filled_by:
+            raise ConfigError(
+                f"derive does not fill `{self.name}`: `tidelake {self.filled_by}` does. Nothing was changed."
+            )
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -98,6 +133,11 @@ class Table:
         return tuple(field.name for field in self.facts if field.name not in (*self.key, *self.manner))
 
     @property
+    def compared(self) -> tuple[str, ...]:
+        """Columns by which two versions of a key are told apart."""
+        return (*self.values, "status") if self.retractable else self.values
+
+    @property
     def contested(self) -> str:
         """Name of the Delta table that lists the keys with more than one stored version."""
         return f"{self.name}_contested"
@@ -114,6 +154,11 @@ class Table:
     def required(self) -> tuple[str, ...]:
         """Fact columns that may not be missing."""
         return tuple(field.name for field in self.facts if not field.nullable)
+
+
+def price_and_size() -> tuple[Scaled, Scaled]:
+    """Those of a table whose rows are levels."""
+    return Scaled("price", "price_mantissa", "price_exponent"), Scaled("size", "size_mantissa", "size_exponent")
 
 
 def text(name: str) -> Column:

@@ -19,7 +19,7 @@ from tidelake.tables.delta import exists, open_table
 from tidelake.tables.files import Within, files_within, is_plain, only, paths_of
 from tidelake.tables.read import contested, scan
 from tidelake.tables.registry import TABLES
-from tidelake.tables.schema import Table
+from tidelake.tables.schema import Scaled, Table
 
 LISTS = ("quarantine", "ledger")  # tables without versions
 GLOB = "*"  # of the signs that an address may hold, the one that DuckDB takes for a pattern
@@ -36,10 +36,20 @@ def _exact(table: Table) -> list[str]:
     return [column.name for column in table.facts if column.kind == "exact"]
 
 
+def _scaled(number: Scaled) -> pl.Expr:
+    """A power of ten that is whole is exact, so one operation rounds."""
+    mantissa, exponent = pl.col(number.mantissa).cast(pl.Float64), pl.col(number.exponent).cast(pl.Float64)
+    power = pl.lit(10.0).pow(exponent.abs())
+    return pl.when(exponent < 0).then(mantissa / power).otherwise(mantissa * power).alias(number.name)
+
+
 def _doubled(rows: pl.LazyFrame, table: Table) -> pl.LazyFrame:
-    """Exact columns as DOUBLE under their names, and as they are under `<name>_exact`; `notional` beside a trade's."""
+    """Exact columns as DOUBLE under their names, and as they are under `<name>_exact`; those of mantissa and exponent.
+
+    `notional` beside a trade's.
+    """
     kept = rows.with_columns(pl.col(name).alias(f"{name}_exact") for name in _exact(table))
-    doubled = kept.with_columns(pl.col(_exact(table)).cast(pl.Float64))
+    doubled = kept.with_columns(pl.col(_exact(table)).cast(pl.Float64)).with_columns(map(_scaled, table.scaled))
     if table.name != "trades":
         return doubled
     by_unit = pl.when(pl.col("size_unit") == "base").then(pl.col("price") * pl.col("size"))
@@ -51,6 +61,11 @@ def _columns(table: Table) -> str:
     exact = _exact(table)
     listed = [f'"{name}"::DOUBLE AS "{name}"' if name in exact else f'"{name}"' for name in table.columns]
     listed += ["revision", *(f'"{name}" AS "{name}_exact"' for name in exact)]
+    for number in table.scaled:
+        mantissa, exponent = f'"{number.mantissa}"::DOUBLE', f'"{number.exponent}"::DOUBLE'
+        smaller, larger = f"{mantissa} / pow(10, -{exponent})", f"{mantissa} * pow(10, {exponent})"
+        value = f"CASE WHEN {exponent} < 0 THEN {smaller} ELSE {larger} END"
+        listed.append(f'{value} AS "{number.name}"')
     if table.name == "trades":
         base, quote = "price::DOUBLE * size::DOUBLE", "size::DOUBLE"
         listed.append(f"CASE size_unit WHEN 'base' THEN {base} WHEN 'quote' THEN {quote} END AS notional")
@@ -81,7 +96,8 @@ def _view_of_files(
         return False
     several = contested(store, table, found, as_of=as_of)
     paths = ", ".join("'" + path.replace("'", "''") + "'" for path in paths_of(store, table.name, files))
-    folders = "hive_partitioning = true, hive_types = {'source': VARCHAR, 'date': DATE}"
+    types = ", ".join(f"'{name}': {'DATE' if name == 'date' else 'VARCHAR'}" for name in table.partition_by)
+    folders = f"hive_partitioning = true, hive_types = {{{types}}}"
     alone = f"SELECT *, 1::INTEGER AS revision FROM read_parquet([{paths}], {folders})"
     if as_of is not None:
         alone += f" WHERE known_at <= TIMESTAMPTZ '{as_of.astimezone(dt.UTC).isoformat()}'"

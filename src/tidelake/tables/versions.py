@@ -53,7 +53,7 @@ def drop_repeats(table: Table, old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl
 
 def number_revisions(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     """All versions of their keys, `revision` from 1; of consecutive equal ones the first stays."""
-    keys, values = list(table.key), list(table.values)
+    keys, values = list(table.key), list(table.compared)
     ordered = rows.sort(ORDER)
     if not values:
         changed = pl.int_range(pl.len()).over(keys) == 0
@@ -65,10 +65,39 @@ def number_revisions(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def standing(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-    """One row per key: the last revision where the table is restatable, the first where it is not."""
+    """One row per key: the last revision where the table is restatable, the first where it is not; in no order.
+
+    Of rows that are told together (`Table.told_with`) those keys stand that the last telling holds.
+    """
+    alone = _are_alone(table, rows)
+    single = rows.filter(alone).with_columns(revision=pl.lit(1, pl.Int32))
+    return pl.concat([single, _judged(table, rows.filter(~alone))])
+
+
+def _are_alone(table: Table, rows: pl.DataFrame) -> pl.Series:
+    """Of each row whether it stands unjudged: no other row has its key, and what is told with it was told once.
+
+    Keys are compared by a hash: two that share one are judged, which is slower and finds the same.
+    """
+    alone = ~rows.select(table.key).hash_rows().is_duplicated()
+    if not table.told_with or rows.is_empty():
+        return alone
+    together = pl.col("together")
+    once = [(pl.col(name).min() == pl.col(name).max()).over(together) for name in VERSION_ORDER[:-1]]
+    marked = rows.select(*VERSION_ORDER[:-1], alone=alone, together=rows.select(table.told_with).hash_rows())
+    return marked.select(pl.all_horizontal(pl.col("alone").all().over(together), *once)).to_series()
+
+
+def _judged(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     numbered = number_revisions(table, rows)
     keep = pl.col("revision").max() if table.restatable else pl.col("revision").min()
-    return numbered.filter(pl.col("revision") == keep.over(list(table.key)))
+    last = numbered.filter(pl.col("revision") == keep.over(list(table.key)))
+    if not table.told_with:
+        return last
+    telling = list(VERSION_ORDER[:-1])
+    last_told = rows.sort(telling).unique(table.told_with, keep="last").select(*table.told_with, *telling)
+    kept = rows.join(last_told, on=[*table.told_with, *telling], how="semi")
+    return last.join(kept, on=list(table.key), how="semi", maintain_order="left")
 
 
 def conflicts(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
