@@ -61,6 +61,27 @@ def get(url, patience=QUICK, **options):
     return asyncio.run(run())
 
 
+def test_each_whole_answer_is_heard_those_that_are_asked_for_again_too():
+    heard = []
+    with server(http(429, b"busy"), http(200, b"words"), http(200, b"{}", length=9), http(200)) as (url, asked):
+        answer = get(url, heard=heard.append)
+    assert [(each.status, each.body) for each in heard] == [(429, b"busy"), (200, b"words"), (200, GOOD)]
+    assert heard[-1] == answer
+    assert len(asked) == 4  # the third was cut short
+
+
+def test_redirect_is_followed_where_it_may_be_and_never_with_headers():
+    with server(http(200)) as (there, _):
+        moved = http(307, b"", f"Location: {there}/elsewhere")
+        with server(moved) as (url, _):
+            answer = get(url, redirects=True)
+            assert (answer.status, answer.body, answer.url) == (200, GOOD, url)
+            with pytest.raises(SourceError, match="status 307"):
+                get(url)
+            with pytest.raises(SourceError, match="status 307"):
+                get(url, redirects=True, headers={"x-api-key": "for this host alone"})
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -82,3 +82,23 @@ def test_a_pause_holds_every_caller_of_the_host():
 )
 def test_retry_after_is_read_in_both_forms(text, seconds):
     assert retry_after_seconds(text, NOW) == seconds
+
+
+def test_a_request_that_counts_against_two_paces_waits_for_the_slower():
+    time = Time()
+    rates = Rates(clock=time.clock, sleep=time.sleep)
+    requests, units = Pace(10, 1.0), Pace(100, 1.0)
+
+    async def run():
+        waits = []
+        for _ in range(3):
+            waits.append(rates.wait("host", (requests, units)))
+            await rates.turns("host", ((requests, 1), (units, 90)))
+        rates.pause("host", 7.0)
+        return [*waits, rates.wait("host", (requests, units)), rates.wait("other", (requests,))]
+
+    first, second, third, paused, other = asyncio.run(run())
+    assert (first, paused, other) == (0.0, 7.0, 0.0)
+    assert second == pytest.approx((90 - 10) / 90), "the units of the first, less the burst"
+    assert third == pytest.approx(1.0)
+    assert time.now == pytest.approx(1_000 + 80 / 90 + 1)

@@ -1,4 +1,6 @@
-"""GET over HTTP: paced per host, retried with back-off, checked to be whole JSON, and free of secrets in what it tells.
+"""HTTP: paced per host, and free of secrets in what it tells.
+
+`get` retries with back-off until the answer is whole JSON; `post` asks once, for callers who can ask somebody else.
 
 async with Http() as http:
     answer = await http.get("https://api.exchange.coinbase.com/products", Pace(10, 1.0))
@@ -9,7 +11,7 @@ import datetime as dt
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tidelake.errors import SourceError
+from tidelake.errors import SourceError, TimedOut
 from tidelake.logs import redact
 from tidelake.transport.logger import logger
 from tidelake.transport.rates import Pace, Rates
@@ -42,6 +44,7 @@ class Answer:
         url: What was asked, without secrets.
         recv_ns, mono_ns: Wall and monotonic clock when the body was complete.
         attempts: How often it was asked for.
+        retry_after: Seconds the host asked us to wait; None where it said nothing.
     """
 
     body: bytes
@@ -50,6 +53,7 @@ class Answer:
     recv_ns: int
     mono_ns: int
     attempts: int
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,9 @@ class Http:
         weight: float = 1.0,
         headers: Mapping[str, str] | None = None,
         refusal: Refusal | None = None,
+        answers: frozenset[int] = frozenset(),
+        heard: Callable[[Answer], None] | None = None,
+        redirects: bool = False,
     ) -> Answer:
         """The answer, once it is whole, good JSON, and no refusal.
 
@@ -149,6 +156,9 @@ class Http:
             weight: What this request counts against it.
             headers: Sent with it, never logged.
             refusal: Finds an error wrapped in a body, and whether asking again may help.
+            answers: Statuses beside 200 that are answers.
+            heard: Told each whole answer as it came, those that are asked for again included.
+            redirects: Whether to go where the host points to; only without headers, which are for the host alone.
 
         Raises:
             SourceError: Refused for good, or patience ran out; `retryable` tells which.
@@ -161,7 +171,11 @@ class Http:
             attempt += 1
             await self.rates.turn(host, pace, weight)
             try:
-                answer = await self._once(url, headers, refusal, attempt)
+                follow = redirects and not headers
+                answer = await self._send("GET", url, redact(url), headers=headers, attempt=attempt, follow=follow)
+                if heard is not None:
+                    heard(answer)
+                self._check(answer, refusal, answers)
             except SourceError as exc:
                 spent = time.monotonic() - started
                 wait = self.patience.wait(attempt, exc.retry_after, self._draw())
@@ -176,42 +190,73 @@ class Http:
                 log.debug("answered", status=answer.status, size=len(answer.body), attempt=attempt)
                 return answer
 
-    async def _once(self, url: str, headers: Mapping[str, str] | None, refusal: Refusal | None, attempt: int) -> Answer:
+    async def post(self, url: str, body: bytes, charges: Iterable[tuple[Pace, float]], *, name: str) -> Answer:
+        """The answer to one POST of JSON, whatever its status and content.
+
+        Args:
+            url: Where to; its path may be a secret, and it is told nowhere.
+            body: The JSON.
+            charges: Each pace that the host keeps, with what this request counts against it.
+            name: Stands for the address in turns, errors and logs.
+
+        Raises:
+            SourceError: No whole answer came; it is not asked again here.
+        """
+        await self.rates.turns(name, charges)
+        return await self._send("POST", url, name, headers={"Content-Type": "application/json"}, content=body)
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        shown: str,
+        *,
+        headers: Mapping[str, str] | None,
+        content: bytes | None = None,
+        attempt: int = 1,
+        follow: bool = False,
+    ) -> Answer:
         import httpx
 
         assert self._client is not None, "use it as an async context manager"
         self.requests += 1
-        shown = redact(url)
         try:
             async with asyncio.timeout(self.patience.timeout):  # httpx bounds each read, not all of them
-                response = await self._client.get(url, headers=dict(headers or {}))
+                response = await self._client.request(
+                    method, url, headers=dict(headers or {}), content=content, follow_redirects=follow
+                )
         except httpx.InvalidURL:
-            raise SourceError(f"GET {shown}: not an address", retryable=False) from None
+            raise SourceError(f"{method} {shown}: not an address", retryable=False) from None
         except TimeoutError:
-            text = f"GET {shown}: no whole answer in {self.patience.timeout:g} s"
-            raise SourceError(text, retryable=True) from None
+            raise TimedOut(
+                f"{method} {shown}: no whole answer in {self.patience.timeout:g} s", retryable=True
+            ) from None
+        except httpx.TimeoutException as exc:
+            raise TimedOut(f"{method} {shown}: no answer in time ({_told(exc)})", retryable=True) from None
         except httpx.HTTPError as exc:
-            what = "no answer in time" if isinstance(exc, httpx.TimeoutException) else "no whole answer"
-            text = f"GET {shown}: {what} ({type(exc).__name__} {redact(str(exc))})"
+            text = f"{method} {shown}: no whole answer ({_told(exc)})"
             raise SourceError(text, retryable=not isinstance(exc, httpx.UnsupportedProtocol)) from None
-        answer = Answer(response.content, response.status_code, shown, self._clock(), time.monotonic_ns(), attempt)
-        self._check(answer, response.headers.get("retry-after"), refusal)
-        return answer
+        now = self._clock()
+        asked = retry_after_seconds(response.headers.get("retry-after"), dt.datetime.fromtimestamp(now / 1e9, dt.UTC))
+        return Answer(response.content, response.status_code, shown, now, time.monotonic_ns(), attempt, asked)
 
-    def _check(self, answer: Answer, retry_after: str | None, refusal: Refusal | None) -> None:
-        now = dt.datetime.fromtimestamp(self._clock() / 1e9, dt.UTC)
-        asked = retry_after_seconds(retry_after, now)
+    def _check(self, answer: Answer, refusal: Refusal | None, answers: frozenset[int]) -> None:
         refused = refusal(answer.body) if refusal else None
         text = refused[0] if refused else answer.body[:SHOWN].decode("utf-8", "replace")
         told = f"GET {answer.url}: status {answer.status}: {redact(text)}"
-        if answer.status != 200 or refused:
+        if answer.status not in {200, *answers} or refused:
             again = answer.status in BUSY or answer.status >= 500 or (refused is not None and refused[1])
-            raise SourceError(told, retryable=again, retry_after=asked, status=answer.status)
+            raise SourceError(told, retryable=again, retry_after=answer.retry_after, status=answer.status)
         try:
             msgspec.json.decode(answer.body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            raise SourceError(f"{told}: no whole JSON", retryable=True, retry_after=asked, status=200) from None
+            text = f"{told}: no whole JSON"
+            raise SourceError(text, retryable=True, retry_after=answer.retry_after, status=200) from None
 
     def _final(self, exc: SourceError, attempts: int, seconds: float) -> SourceError:
         times = f"asked {attempts} times in {seconds:.1f} s" if attempts > 1 else "asked once"
         return SourceError(f"{exc} ({times})", retryable=exc.retryable, retry_after=exc.retry_after, status=exc.status)
+
+
+def _told(exc: Exception) -> str:
+    return f"{type(exc).__name__} {redact(str(exc))}"

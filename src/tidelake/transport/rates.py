@@ -5,8 +5,9 @@ it begins, holds more than the limit. A host that asks for a pause gets it from 
 """
 
 import asyncio
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 BURST = 0.1
@@ -40,10 +41,14 @@ class Rates:
         """Take the next free turn of a host at its pace and return the seconds until it begins."""
         now = self._clock()
         per_unit = pace.seconds / (pace.weight * (1 - BURST))
-        allowance = BURST * pace.weight * per_unit
-        due = max(self._due.get((host, pace), now - allowance), now - allowance)
+        due = max(self._due.get((host, pace), -math.inf), now - BURST * pace.weight * per_unit)
         self._due[host, pace] = due + weight * per_unit
         return max(0.0, due - now)
+
+    def wait(self, host: str, paces: Iterable[Pace]) -> float:
+        """Seconds until a host can be asked at all these paces; takes no turn."""
+        until = max((self._due.get((host, pace), -math.inf) for pace in paces), default=-math.inf)
+        return max(0.0, until - self._clock(), self._paused_until.get(host, 0.0) - self._clock())
 
     def pause(self, host: str, seconds: float) -> None:
         """Let nobody ask the host for so long."""
@@ -51,7 +56,11 @@ class Rates:
 
     async def turn(self, host: str, pace: Pace, weight: float = 1.0) -> None:
         """Wait for the next free turn, and for the end of a pause."""
-        if (wait := self.reserve(host, pace, weight)) > 0:
+        await self.turns(host, ((pace, weight),))
+
+    async def turns(self, host: str, charges: Iterable[tuple[Pace, float]]) -> None:
+        """The same for a request that counts against several paces at once."""
+        if (wait := max((self.reserve(host, pace, weight) for pace, weight in charges), default=0.0)) > 0:
             await self._sleep(wait)
         while (wait := self._paused_until.get(host, 0.0) - self._clock()) > 0:
             await self._sleep(wait)
