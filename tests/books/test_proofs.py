@@ -36,7 +36,7 @@ def rows_of(store, table, source, entries, per_reader):
     for at in range(0, len(entries), per_reader):
         reader = BookReader(store, table, MAPPINGS, None)
         for entry in entries[at : at + per_reader]:
-            if reader.serves(source):
+            if reader.serves(source, entry.lane):
                 decoded = reader.read(entry, read_entry_lines(store, entry, None))
                 found.append(decoded.rows)
                 refused += decoded.rejected

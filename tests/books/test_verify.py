@@ -6,6 +6,7 @@ import pytest
 
 import tidelake
 from tidelake.cli.app import run
+from tidelake.errors import NotInLake
 from tidelake.jobs.imports import import_recordings
 from tidelake.raw.store import Store
 
@@ -129,3 +130,18 @@ def test_the_command_leaves_with_3_where_a_book_is_not_proven(lake, tmp_path, ca
     assert {"checksums_right", "checksums_wrong", "gaps_per_million", "state", "intervals"} <= set(row)
     lake(other=[depth(1, 5), depth(8, 9)])
     assert run(["--lake", str(tmp_path / "lake"), "books", "verify", "--venue", "binance-spot"]) == 3
+
+
+def test_a_name_that_is_not_in_the_lake_is_refused_with_those_that_are(lake):
+    held = lake(ws=WHOLE)
+    for asked, known in (
+        ({"source": "kraken"}, "binance-spot"),
+        ({"symbol": "BTC-USDC"}, "BTC-USDT"),
+        ({"lane": "capture.binance-spot"}, "import.binance-spot.cryptofeed"),
+    ):
+        with pytest.raises(NotInLake, match=known):
+            held.verify_books(**asked)
+
+
+def test_a_lake_without_books_has_none_to_report(tmp_path):
+    assert tidelake.open(tmp_path / "empty").verify_books("kraken", "BTC-USD") == []

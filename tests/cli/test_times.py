@@ -3,24 +3,28 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
-from tidelake.cli.times import needed_point, parse_span, point
+from tidelake.cli.times import needed_point, point, span
 
 
 @pytest.mark.parametrize(
-    ("text", "span"),
+    ("text", "length"),
     [
+        ("500ms", timedelta(milliseconds=500)),
         ("30s", timedelta(seconds=30)),
         ("90m", timedelta(minutes=90)),
         ("2h", timedelta(hours=2)),
         ("3d", timedelta(days=3)),
         ("1w", timedelta(weeks=1)),
-        ("90", None),
-        ("m", None),
-        ("99999999999w", None),
     ],
 )
-def test_span(text, span):
-    assert parse_span(text) == span
+def test_span(text, length):
+    assert span("--for", text) == length
+
+
+@pytest.mark.parametrize("text", ["90", "m", "99999999999w", "", "-1h"])
+def test_what_is_no_span_is_refused_by_the_name_of_its_option(text):
+    with pytest.raises(typer.BadParameter, match="--for"):
+        span("--for", text)
 
 
 def test_time_without_a_zone_is_utc_and_others_are_turned_to_it():

@@ -14,10 +14,11 @@ import pytest
 from tidelake.errors import ConfigError, FormatDrift, NotInLake
 from tidelake.jobs import imports
 from tidelake.jobs.exports import export_recording, export_recordings, import_lanes
-from tidelake.jobs.imports import import_recordings, no_claims
+from tidelake.jobs.imports import import_recordings
 from tidelake.raw.lane import seal_lines
 from tidelake.raw.ledger import Ledger
 from tidelake.raw.recordings.files import RecordingFile
+from tidelake.raw.sealing import claim_nothing
 from tidelake.raw.segments import iter_frames
 from tidelake.raw.store import Store
 
@@ -56,7 +57,7 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
 
 
 def run(store: Store, *paths: Path, format="cryptofeed", **options):
-    return import_recordings(store, paths, format=format, describe_for=lambda source: no_claims, **options)
+    return import_recordings(store, paths, format=format, describe_for=lambda source: claim_nothing, **options)
 
 
 def exported(store: Store, lane: str, tmp_path: Path) -> bytes:
@@ -237,7 +238,10 @@ def test_dry_run_touches_nothing(store, tmp_path):
 def test_unknown_names_are_refused(store, tmp_path):
     folder = write(tmp_path / "in", {"COINBASE.0": recording(2)})
     with pytest.raises(NotInLake, match="cryptofeed, hftbacktest"):
-        run(store, folder, format="tardis")
+        run(store, folder, format="nothing")
+    for vendor in ("tardis", "crypto-lake"):
+        with pytest.raises(NotInLake, match=f"books acquire --vendor {vendor}"):
+            run(store, folder, format=vendor)
     with pytest.raises(NotInLake, match="no venue 'nowhere'"):
         run(store, folder, source="nowhere")
     with pytest.raises(ConfigError, match="no such file"):

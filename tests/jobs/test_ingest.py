@@ -148,6 +148,7 @@ def test_a_dry_run_asks_nobody_and_writes_nothing(world):
     w = world("kraken")
     report = ingest(w.store, "kraken", [w.symbol, "BTC-USD-PERP"], dry_run=True, settings=w.settings)
     assert [(row.state, row.cold) for row in report.rows] == [("planned", True), ("failed", False)]
+    assert report.summary.startswith("ingest: 1 of 2 streams planned, nothing asked for and nothing written\n")
     assert list(w.store.list("")) == []
     assert w.server.apis["kraken"].injector.record.injected == []
 

@@ -163,6 +163,10 @@ class BookEngine:
         """The book in a slot of the engine's memory."""
         return self._streams[slot]
 
+    def slots(self) -> dict[int, BookStream]:
+        """All books by their slots in the engine's memory."""
+        return dict(self._streams)
+
     def counters(self, stream: BookStream) -> dict[str, int]:
         """What was counted of a book; see `kernels.book_memory.COUNTERS`."""
         row = self._books.words[self._slot(stream), memory.FIRST_COUNTER :]

@@ -59,7 +59,12 @@ def read_book(
     when = dt.datetime.fromtimestamp(at_ns / 1e9, dt.UTC).isoformat(timespec="milliseconds")
     if engine is None or len(chosen) != 1:
         channels = tuple(stream.channel for stream in found)
-        what = f"books of {symbol} come by {', '.join(channels)}" if found else f"no book of {symbol} had come"
+        if not found:
+            raise NotInLake(
+                f"{source}: no book of {symbol} was captured up to {when}; what was reconstructed from a vendor's "
+                "files is read by `events` and `snapshots`"
+            )
+        what = f"books of {symbol} come by {', '.join(channels)}"
         raise NotInLake(f"{source}: {what} up to {when}; name one of the channels", available=channels)
     return _taken(engine, chosen[0], source, at_ns, when, depth, unproven=unproven)
 

@@ -36,7 +36,7 @@ from tidelake.tables.rows import Rejected, refuse
 from tidelake.tables.schema import Table
 from tidelake.tables.segment_lines import SegmentLines
 from tidelake.tables.values import DAY_US, FIRST_TIME_US, check_event_us
-from tidelake.venues.registry import venue as find_venue
+from tidelake.venues.registry import venue as find_venue, venues
 
 BOOK_TABLES = (BOOK_DELTAS, BOOK_SNAPSHOTS, QUOTES)
 KINDS = {"book_deltas": (UPDATE,), "book_snapshots": (SNAPSHOT, PAGE)}
@@ -62,10 +62,10 @@ class BookReader:
         self._lane = ""
         self._judge: LaneJudge | None = None
 
-    def serves(self, source: str) -> bool:
+    def serves(self, source: str, lane: str) -> bool:
         if self._table is QUOTES:
-            return MappingReader(QUOTES, self._mappings).serves(source)
-        return find_venue(source).books is not None
+            return MappingReader(QUOTES, self._mappings).serves(source, lane)
+        return source in venues() and find_venue(source).books is not None
 
     def read(self, entry: Entry, lines: SegmentLines) -> Decoded:
         judge = self._at(entry)

@@ -17,6 +17,7 @@ from tidelake.books.judging import HORIZON_NS, PAGE_LINE, LaneJudge, OfferedPage
 from tidelake.books.report import BookReport, Findings
 from tidelake.books.rules.registry import rules_of
 from tidelake.books.rules.spec import Join
+from tidelake.errors import NotInLake
 from tidelake.raw.entry import Entry
 from tidelake.raw.ledger import Ledger
 from tidelake.raw.segments import read_lines
@@ -88,13 +89,19 @@ def verify_books(
         progress: Called as segments are read.
 
     Raises:
+        NotInLake: The source or the lane is not there, or no book of the symbol; `available` lists what is. A lake
+            without any book is no error.
         LedgerBroken: A lane or segment does not hold; nothing is reported of a lake that is not whole.
     """
-    lanes = _lanes(store, source, end_ns)
+    lanes = _lanes(store, end_ns)
+    _expect("source", source, lanes)
+    lanes = {name: held for name, held in lanes.items() if source in (None, name)}
+    _expect("lane", lane, [one.name for held in lanes.values() for one in held])
     run = _Run(store, key, start_ns, end_ns, progress, sum(_bytes(one) for held in lanes.values() for one in held))
     for name in sorted(lanes):
         run.verify_source(name, lanes[name], lane)
     reports = [report for findings in run.findings for report in findings.reports()]
+    _expect("book of", symbol, sorted({report.symbol for report in reports}))
     return [report for report in reports if symbol in (None, report.symbol)]
 
 
@@ -106,18 +113,46 @@ def engine_at(
     Returns:
         The engine of the lane that carried the symbol last; None where none did.
     """
-    lanes = _lanes(store, source, at_ns + 1)
-    run = _Run(store, key, 0, at_ns + 1, progress, sum(_bytes(one) for one in lanes.get(source, ())))
-    return run.verify_source(source, lanes.get(source, ()), None).by_symbol.get(symbol, (0, None))[1]
+    lanes = _lanes(store, at_ns + 1).get(source, [])
+    run = _Run(store, key, 0, at_ns + 1, progress, sum(_bytes(one) for one in lanes))
+    return run.verify_source(source, lanes, None).by_symbol.get(symbol, (0, None))[1]
 
 
-def _lanes(store: Store, source: str | None, end_ns: int) -> dict[str, list[_Lane]]:
+def judge_source(
+    store: Store,
+    source: str,
+    judge_of: Callable[[str, BookEngine], LaneJudge],
+    *,
+    start_ns: int = 0,
+    end_ns: int = HORIZON_NS,
+    key: bytes | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Walk over the lanes of a source as `verify_books` does, each with a judge of the caller's making.
+
+    Args:
+        judge_of: Source and the books that the judge begins with -> the judge of the next lane.
+        start_ns, end_ns, key, progress: As for `verify_books`.
+    """
+    lanes = _lanes(store, end_ns).get(source, [])
+    run = _Run(store, key, start_ns, end_ns, progress, sum(_bytes(lane) for lane in lanes), judge_of)
+    run.verify_source(source, lanes, None)
+
+
+def _expect(what: str, asked: str | None, found: Iterable[str]) -> None:
+    """Refuse what was asked for by name and is not among what there is; of an empty lake nothing is refused."""
+    available = sorted(set(found))
+    if asked is not None and available and asked not in available:
+        raise NotInLake(f"no {what} {asked!r} in this lake; there is {', '.join(available)}", available=available)
+
+
+def _lanes(store: Store, end_ns: int) -> dict[str, list[_Lane]]:
     """By source the lanes that began before end_ns, in order of their first frame."""
     ledger = Ledger(store)
     lanes: dict[str, list[_Lane]] = defaultdict(list)
     for name in ledger.lanes():
         entries = [e for e in ledger.entries(name) if e.segment.lines and e.first_recv_ns < end_ns]
-        if entries and source in (None, entries[0].source):
+        if entries:
             ends = min(e.first_recv_ns for e in entries), max(e.last_recv_ns for e in entries)
             lanes[entries[0].source].append(_Lane(name, entries, *ends))
     for held in lanes.values():
@@ -137,6 +172,7 @@ class _Run:
     end_ns: int
     progress: Progress | None
     total: int
+    judge_of: Callable[[str, BookEngine], LaneJudge] = LaneJudge
     done: int = 0
     findings: list[Findings] = field(default_factory=list)
 
@@ -170,7 +206,7 @@ class _Run:
     def _verify_lane(
         self, source: str, lane: _Lane, pages: Sequence[OfferedPage], ended: Ended[BookEngine]
     ) -> Findings:
-        judge = LaneJudge(source, BookEngine(source))
+        judge = self.judge_of(source, BookEngine(source))
         offered = [] if lane.paged else pages_for(lane.first_ns, lane.last_ns, pages)
         for entry in lane.entries:
             lines = self._lines(entry)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from tidelake.cli import history, reconstruction
 from tidelake.cli.options import DONE, DONE_WITH_GAPS, example, options
 from tidelake.cli.output import Format
 
@@ -20,6 +21,8 @@ def register(app: typer.Typer) -> None:
     books.command(
         epilog=example("books verify", "books verify --venue kraken --symbol BTC-USD --format json"),
     )(verify)
+    history.register(books)
+    reconstruction.register(books)
     app.add_typer(books)
 
 

@@ -1,11 +1,12 @@
 """Commands on recordings: import, export."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from tidelake.cli.options import DONE, DONE_WITH_GAPS, example, options
+from tidelake.cli.options import DONE, DONE_WITH_GAPS, Options, example, options
+from tidelake.cli.times import point
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +18,12 @@ def register(app: typer.Typer) -> None:
         ),
     )(import_files)
     app.command(
-        "export", epilog=example("export ./out", "export ./out --lane import.coinbase.cryptofeed.9f2c41d0a1b2c3d4")
+        "export",
+        epilog=example(
+            "export ./out",
+            "export ./out --lane import.coinbase.cryptofeed.9f2c41d0a1b2c3d4",
+            "export ./out --to crypto-lake --venue binance-spot --symbol BTC-USDT",
+        ),
     )(export_files)
 
 
@@ -57,13 +63,27 @@ def export_files(
     ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder to write to; made where it is missing.")],
     lane: Annotated[str, typer.Option(help="Only the recording of this lane.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the recordings and write nothing.")] = False,
+    to: Annotated[str, typer.Option(help="Vendor's layout: crypto-lake or tardis.", metavar="VENDOR")] = "",
+    venue: Annotated[str, typer.Option(help="With --to: only this source.")] = "",
+    symbol: Annotated[str, typer.Option(help="With --to: only this canonical symbol.")] = "",
+    channel: Annotated[str, typer.Option(help="With --to: books of this channel; else the deepest.")] = "",
+    start: Annotated[str, typer.Option(help="With --to: from this receive time on, such as 2024-08-09T00:00Z.")] = "",
+    end: Annotated[str, typer.Option(help="With --to: up to this receive time, exclusive.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be read and write nothing.")] = False,
 ) -> None:
-    """Write imported recordings as they were.
+    """Write imported recordings as they were, or trades and books in the layout of a vendor of historical data.
 
-    Byte for byte, gzip undone. Exits with 3 where an import was not finished.
+    Without --to: imported recordings byte for byte, gzip undone; exits with 3 where an import was not finished. With
+    --to: what was captured and what was imported, a day a file, books only where they are proven or their venue offers
+    nothing to prove them by; exits with 3 where something else was left out.
     """
     opts = options(ctx)
+    if to:
+        if lane:
+            raise typer.BadParameter("--lane is for recordings as they were; with --to name --venue and --symbol")
+        _export_to(opts, folder, to, venue, symbol, channel, (start, end), dry_run=dry_run)
+    if venue or symbol or channel or start or end:
+        raise typer.BadParameter("--venue, --symbol, --channel, --start and --end need --to")
     from tidelake.jobs.exports import export_recording, export_recordings, import_lanes
     from tidelake.raw.codec import key_from_environment
 
@@ -79,3 +99,44 @@ def export_files(
         done = export_recordings(store, folder, key=key)
     opts.show(done, ("lane", "file", "lines", "bytes", "complete"))
     raise typer.Exit(DONE if all(recording.complete for recording in done) else DONE_WITH_GAPS)
+
+
+def _export_to(
+    opts: Options,
+    folder: Path,
+    to: str,
+    venue: str,
+    symbol: str,
+    channel: str,
+    times: tuple[str, str],
+    *,
+    dry_run: bool,
+) -> NoReturn:
+    """The export in a vendor's layout."""
+    from tidelake.books.judging import HORIZON_NS
+    from tidelake.jobs.report import to_ns
+    from tidelake.jobs.vendor_exports import PlannedExport, VendorExport, export_to_vendor, plan_export
+    from tidelake.raw.codec import key_from_environment
+
+    first, last = (point(time) for time in times)
+    start_ns, end_ns = to_ns(first) if first else 0, to_ns(last) if last else HORIZON_NS
+    lake = opts.open_lake()
+    if dry_run:
+        plans = plan_export(lake.store, to, source=venue or None, start_ns=start_ns, end_ns=end_ns)
+        opts.show(plans, PlannedExport)
+        raise typer.Exit(DONE)
+    with opts.progress("export") as progress:
+        report = export_to_vendor(
+            lake.store,
+            folder,
+            to,
+            source=venue or None,
+            symbol=symbol or None,
+            channel=channel or None,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            mappings=lake.mappings,
+            key=key_from_environment(),
+            progress=progress,
+        )
+    opts.finish(report, VendorExport)

@@ -1,16 +1,19 @@
 """Commands on tables: derive, candles, sql."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidelake.cli.options import DONE, DONE_WITH_GAPS, example, options
+from tidelake.cli.options import DONE, DONE_WITH_GAPS, Options, example, options
 from tidelake.cli.output import as_row
 from tidelake.cli.progress import Advance
 from tidelake.cli.times import point
+
+if TYPE_CHECKING:
+    from tidelake.raw.store import Store
 
 
 class Origin(StrEnum):
@@ -55,7 +58,21 @@ def derive(
         run = lake.rebuild if rebuild else lake.derive
         reports = run(tables or (), progress=_bytes_done(advance))
     opts.show([_totals(report) for report in reports], REPORT_COLUMNS)
+    if rebuild:
+        _say_not_derived(opts, lake.store, tables or ())
     raise typer.Exit(DONE_WITH_GAPS if any(getattr(report, "rejected", 0) for report in reports) else DONE)
+
+
+def _say_not_derived(opts: Options, store: "Store", tables: Sequence[str]) -> None:
+    """What became of the tables that other commands fill."""
+    from tidelake.tables.delta import exists
+    from tidelake.tables.registry import TABLES
+
+    for table in TABLES.values():
+        if table.filled_by and table.name in tables:
+            opts.say(f"{table.name} was dropped; `tidelake {table.filled_by}` fills it again")
+        elif table.filled_by and not tables and exists(store, table.name):
+            opts.say(f"{table.name} was left as it is: `tidelake {table.filled_by}` fills it; name it to drop it")
 
 
 REPORT_COLUMNS = (

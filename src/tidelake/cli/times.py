@@ -1,12 +1,11 @@
 """Points in time on the command line: ISO 8601, UTC where no zone is given, or a span back from now ("90m")."""
 
-import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import typer
 
-SPAN = re.compile(r"(\d+)(s|m|h|d|w)")
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+from tidelake.durations import parse_duration
 
 
 def point(text: str) -> datetime | None:
@@ -18,8 +17,8 @@ def point(text: str) -> datetime | None:
     if not text:
         return None
     try:
-        if span := parse_span(text):
-            return datetime.now(UTC) - span
+        with suppress(ValueError):
+            return datetime.now(UTC) - parse_duration(text)
         found = datetime.fromisoformat(text)
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except OverflowError:
@@ -36,10 +35,13 @@ def needed_point(text: str) -> datetime:
     return found
 
 
-def parse_span(text: str) -> timedelta | None:
-    """A span such as "30s", "90m", "2h", "3d" or "1w"; None where the text is not one, or of millions of years."""
-    match = SPAN.fullmatch(text)
+def span(option: str, text: str) -> timedelta:
+    """The span that an option was given, such as "30s", "90m", "2h", "3d" or "1w".
+
+    Raises:
+        BadParameter: The text is none; the message names the option.
+    """
     try:
-        return timedelta(**{UNITS[match[2]]: int(match[1])}) if match else None
-    except OverflowError:
-        return None
+        return parse_duration(text)
+    except ValueError as exc:
+        raise typer.BadParameter(f"{option}: {exc}") from None

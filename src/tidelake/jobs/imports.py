@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from tidelake.errors import ConfigError, FormatDrift, LaneMoved, TidelakeError
+from tidelake.errors import ConfigError, FormatDrift, LaneMoved, NotInLake, TidelakeError
 from tidelake.raw.codec import Codec
 from tidelake.raw.lane import Describe, seal_lines
 from tidelake.raw.ledger import Ledger, head_after
@@ -20,6 +20,7 @@ from tidelake.raw.recordings.bulk import Encoded, encode_block
 from tidelake.raw.recordings.files import RecordingFile, hashes_of_file
 from tidelake.raw.recordings.sniff import check_format
 from tidelake.raw.store import Store
+from tidelake.vendors.registry import VENDORS
 from tidelake.venues import registry
 
 SEGMENT_BYTES = 32 << 20
@@ -108,7 +109,7 @@ def import_recordings(
         ConfigError: A path does not exist, or there is nothing to import in them.
         FormatDrift: No file is in the format. Where only some are not, the report says so for each.
     """
-    form = recording_format(format)
+    form = _recording_format(format)
     if source is not None:
         registry.venue(source)
     found = sorted(set(_files(paths)))
@@ -124,9 +125,11 @@ def import_recordings(
     return ImportReport(tuple(files))
 
 
-def no_claims(lines: bytes, context: dict[str, str]) -> tuple[tuple[()], dict[str, str]]:
-    """Claims nothing: for recordings that no mapping reads."""
-    return (), context
+def _recording_format(name: str) -> RecordingFormat:
+    if name in VENDORS:
+        text = f"`tidelake books acquire --vendor {name} --from FOLDER` checks and seals them"
+        raise NotInLake(f"files of {name} are no recordings: {text}", available=tuple(FORMATS))
+    return recording_format(name)
 
 
 def _venue_claims(source: str) -> Describe:

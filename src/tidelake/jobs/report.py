@@ -72,11 +72,13 @@ class Report:
     @property
     def summary(self) -> str:
         """The report in a few lines for people."""
-        done = sum(row.state in ("done", "nothing") for row in self.rows)
         pages, trades = sum(row.pages or 0 for row in self.rows), sum(row.trades for row in self.rows)
-        lines = [
-            f"{self.job}: {done} of {len(self.rows)} streams done, {pages} pages, {trades} rows, {self.seconds:.1f} s"
-        ]
+        if planned := sum(row.state == "planned" for row in self.rows):
+            told = f"{planned} of {len(self.rows)} streams planned, nothing asked for and nothing written"
+        else:
+            done = sum(row.state in ("done", "nothing") for row in self.rows)
+            told = f"{done} of {len(self.rows)} streams done, {pages} pages, {trades} rows, {self.seconds:.1f} s"
+        lines = [f"{self.job}: {told}"]
         if self.stopped:
             lines.append("stopped; what was fetched is sealed, run the same command again to go on")
         lines += [f"{row.source} {row.symbol}: {text}" for row in self.rows if (text := _remark(row))]

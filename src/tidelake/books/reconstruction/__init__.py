@@ -1,0 +1,1 @@
+"""Books and trades of a vendor's files, replayed into one stream of events."""

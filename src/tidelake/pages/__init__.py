@@ -1,0 +1,1 @@
+"""What the HTML pages of the project share: how they look, and the frame around what they show."""
