@@ -1,0 +1,16 @@
+"""Fantom."""
+
+from tidelake.chains.policies import unread
+from tidelake.chains.spec import Chain, Multicall3, Source
+
+CHAIN = Chain(
+    name="fantom",
+    title="Fantom",
+    chain_id=250,
+    native="FTM",
+    defillama="fantom",
+    block_ms=None,
+    multicall3=Multicall3("0xcA11bde05977b3631167028862bE2a173976CA11", 33_001_987),
+    finality=(unread(),),
+    sources=(Source("wevm/viem", "src/chains/definitions/fantom.ts", "0912a29d5c7abbea5238d6f7c3d750f07d479ace"),),
+)
