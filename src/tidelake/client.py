@@ -1,13 +1,13 @@
 """The Python door: `lake = tidelake.open(path)`, then tables, SQL, coverage and jobs of that lake."""
 
 import datetime as dt
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, overload
 
+from tidelake.client_book import SymbolBook, Time, parse_ns, parse_time
 from tidelake.durations import parse_duration
 from tidelake.errors import ConfigError, LedgerBroken, NotInLake, TidelakeError
 from tidelake.raw.store import Store
@@ -17,17 +17,18 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from tidelake.books.reading import Book
     from tidelake.books.report import BookReport
     from tidelake.books.verify import Progress as BookProgress
+    from tidelake.client_lending import Lending
     from tidelake.client_live import Live
+    from tidelake.client_stablecoins import Stablecoins
+    from tidelake.lending.panel.reading import Panel
     from tidelake.raw.coverage import StreamCoverage
     from tidelake.tables.candle_building import CandlesBuilt
     from tidelake.tables.derive import Derived, Pending, Progress, Reader
     from tidelake.tables.maintain import Maintained
     from tidelake.tables.mapping import Mapping
 
-Time = dt.datetime | str
 Form = Literal["polars", "arrow", "pandas"]
 
 
@@ -45,18 +46,6 @@ def open(url: str | Path, *, mappings: Path | None = None) -> "Lake":
     if mappings is not None:
         _ = lake.mappings  # what is wrong with them shows now
     return lake
-
-
-def parse_time(value: Time) -> dt.datetime:
-    """A time with zone; ISO 8601 text is read, a zone is demanded.
-
-    Raises:
-        ValueError: It has no zone or is no time.
-    """
-    at = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
-    if at.tzinfo is None:
-        raise ValueError(f"{value} has no time zone; write {at.isoformat()}Z for UTC")
-    return at.astimezone(dt.UTC)
 
 
 class TradesAsked(TypedDict, total=False):
@@ -96,6 +85,20 @@ class Lake:
 
         return Live(self.store, lambda: self.mappings)
 
+    @cached_property
+    def lending(self) -> "Lending":
+        """Lending markets; see `client_lending.Lending`."""
+        from tidelake.client_lending import Lending
+
+        return Lending(self.store)
+
+    @cached_property
+    def stablecoins(self) -> "Stablecoins":
+        """What replays told of stablecoins; see `client_stablecoins.Stablecoins`."""
+        from tidelake.client_stablecoins import Stablecoins
+
+        return Stablecoins(self.store)
+
     def derive(
         self, tables: Sequence[str] = (), *, progress: "Progress | None" = None
     ) -> "list[Derived | CandlesBuilt]":
@@ -104,8 +107,9 @@ class Lake:
         Default: all tables that have a source, and the index `ledger`.
 
         Raises:
-            LedgerBroken: A lane does not hold; all other lanes are in all tables when this is raised.
-            ConfigError: The key of an encrypted lane is missing or another one; likewise.
+            ConfigError: A table is named that another command fills, or the key of an encrypted lane is missing or
+                another one; of a lane, all others are in all tables when this is raised.
+            LedgerBroken: A lane does not hold; likewise.
         """
         from tidelake.raw.index import refresh
 
@@ -125,6 +129,8 @@ class Lake:
         reports: list[Derived | CandlesBuilt] = []
         broken: list[TidelakeError] = []
         wanted = [table(name) for name in tables or self._sourced()]
+        for found in wanted:
+            found.check_derived()
         for found in wanted:
             reader = self._reader(found.name)
             try:
@@ -147,15 +153,23 @@ class Lake:
         return reports
 
     def pending(self, tables: Sequence[str] = ()) -> "list[Pending]":
-        """What `derive` would read, per table; touches nothing."""
+        """What `derive` would read, per table; touches nothing.
+
+        Raises:
+            ConfigError: A table is named that another command fills.
+        """
         from tidelake.tables.derive import pending
         from tidelake.tables.registry import table
 
-        return [pending(self.store, table(name), self._reader(name)) for name in tables or self._sourced()]
+        wanted = [table(name) for name in tables or self._sourced()]
+        for found in wanted:
+            found.check_derived()
+        return [pending(self.store, found, self._reader(found.name)) for found in wanted]
 
     def _reader(self, name: str) -> "Reader":
         """What reads the rows of a table."""
         from tidelake.books.rows import BOOK_TABLES, BookReader
+        from tidelake.lending.silver import SILVER, silver_reader
         from tidelake.raw.codec import key_from_environment
         from tidelake.tables.derive import MappingReader
         from tidelake.tables.registry import table
@@ -163,33 +177,48 @@ class Lake:
         found = table(name)
         if found in BOOK_TABLES:
             return BookReader(self.store, found, self.mappings, key_from_environment())
+        if name in SILVER:
+            return silver_reader(self.store, name, key_from_environment())
         return MappingReader(found, self.mappings)
 
     def _sourced(self) -> list[str]:
-        """The tables that some source can fill."""
+        """The tables that some source can fill; those of chains and prices where the lake has any of these."""
         from tidelake.books.rows import BOOK_TABLES
+        from tidelake.lending.silver import SILVER, is_collected
         from tidelake.tables.registry import TABLES
 
         filled = {m.spec.table for m in self.mappings} | {table.name for table in BOOK_TABLES}
+        filled |= SILVER if is_collected(self.store) else set()
         return [name for name in TABLES if name in filled]
 
     def rebuild(
         self, tables: Sequence[str] = (), *, progress: "Progress | None" = None
     ) -> "list[Derived | CandlesBuilt]":
-        """Drop tables (default: all, and the index `ledger`) and derive them again from raw."""
+        """Drop tables and derive them again from raw. Default: all that derive fills, and the index `ledger`.
+
+        A table that another command fills is dropped where it is named, and is then for that command to fill.
+        """
         from tidelake.books.judgements import drop_judgements
         from tidelake.raw.index import rebuild
         from tidelake.tables.maintain import drop_tables
+        from tidelake.tables.registry import TABLES, table
 
-        drop_tables(self.store, tables)
+        dropped = [table(name) for name in tables or TABLES if tables or not TABLES[name].filled_by]
+        drop_tables(self.store, [found.name for found in dropped])
         drop_judgements(self.store)
-        reports = self._derive(tables, progress)
+        derived = [found.name for found in dropped if not found.filled_by] if tables else []
+        reports = [] if tables and not derived else self._derive(derived, progress)
         if not tables:
             rebuild(self.store)
         return reports
 
     def scan(
-        self, table: str, *, as_of: Time | None = None, assume_latency: str | dt.timedelta | None = None
+        self,
+        table: str,
+        *,
+        as_of: Time | None = None,
+        assume_latency: str | dt.timedelta | None = None,
+        retracted: bool = False,
     ) -> "pl.LazyFrame":
         """One row per key of a table: what stands, or what was known at `as_of`. See `tables.read.scan`."""
         at = parse_time(as_of) if as_of is not None else None
@@ -201,7 +230,7 @@ class Lake:
         from tidelake.tables.read import scan
         from tidelake.tables.registry import table as find_table
 
-        return scan(self.store, find_table(table), as_of=at, assume_latency=latency)
+        return scan(self.store, find_table(table), as_of=at, assume_latency=latency, retracted=retracted)
 
     @overload
     def trades(
@@ -271,6 +300,32 @@ class Lake:
         at = parse_time(as_of) if as_of is not None else None
         return candles(self.store, symbol, interval, source=source, origin=origin, as_of=at)
 
+    def lending_panel(
+        self,
+        markets: Sequence[str] = (),
+        *,
+        start: dt.date | None = None,
+        end: dt.date | None = None,
+        as_of: Time | None = None,
+        balanced: bool = True,
+    ) -> "Panel":
+        """What lending markets hold and what is liquidated in them, by market and UTC day; `.rows` is the frame.
+
+        Args:
+            markets: Ids; default: all that the lake holds anything of.
+            start: First day; default: the first in the lake.
+            end: Day after the last; default: that after the last in the lake.
+            as_of: Only what was known then.
+            balanced: A row for each market and day, with a status where there is no amount; else the observations.
+
+        Raises:
+            NotInLake: There is no such market, or no day of any.
+        """
+        from tidelake.lending.panel.reading import Asked, read_panel
+
+        at = parse_time(as_of) if as_of is not None else None
+        return read_panel(self.store, Asked(tuple(markets), start, end, at, balanced))
+
     def conflicts(self, table: str = "trades") -> "pl.DataFrame":
         """Versions that contradict the standing one; see `tables.read.conflicts`."""
         from tidelake.tables.read import conflicts
@@ -326,43 +381,9 @@ class Lake:
             raise CoverageBroken(broken, found)
         return found
 
-    def book(
-        self,
-        source: str,
-        symbol: str,
-        at: Time | None = None,
-        *,
-        channel: str | None = None,
-        depth: int = 0,
-        unproven: bool = False,
-    ) -> "Book":
-        """The order book as it stood at a moment, judged by every rule of its venue; see `books.reading`.
-
-        Args:
-            source, symbol: Source id and canonical symbol.
-            at: Receive time up to which messages count, inclusive; default: now.
-            channel: The venue's own word, where several channels carry books of the symbol.
-            depth: At most so many levels of each side; 0: all.
-            unproven: Also serve a book that is not VALID.
-
-        Raises:
-            BookNotProven: The book is not VALID then, and `unproven` is not set.
-            NotInLake: No such book had come by then, or several had and none is named.
-        """
-        from tidelake.books.reading import read_book
-        from tidelake.raw.codec import key_from_environment
-
-        at_ns = _ns(at) if at is not None else time.time_ns()
-        return read_book(
-            self.store,
-            source,
-            symbol,
-            at_ns,
-            channel=channel,
-            depth=depth,
-            unproven=unproven,
-            key=key_from_environment(),
-        )
+    def book(self, source: str, symbol: str) -> "SymbolBook":
+        """The book of a canonical symbol, as it was captured and as it was reconstructed; see `SymbolBook`."""
+        return SymbolBook(self.store, source, symbol)
 
     def verify_books(
         self,
@@ -391,8 +412,8 @@ class Lake:
             source=source,
             symbol=symbol,
             lane=lane,
-            start_ns=_ns(start) if start is not None else 0,
-            end_ns=_ns(end) if end is not None else HORIZON_NS,
+            start_ns=parse_ns(start) if start is not None else 0,
+            end_ns=parse_ns(end) if end is not None else HORIZON_NS,
             key=key_from_environment(),
             progress=progress,
         )
@@ -410,10 +431,6 @@ class Lake:
         from tidelake.tables.maintain import table_sizes
 
         return table_sizes(self.store)
-
-
-def _ns(time: Time) -> int:
-    return (parse_time(time) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1) * 1_000
 
 
 def convert(frame: "pl.DataFrame", form: Form) -> "pl.DataFrame | pa.Table | pd.DataFrame":

@@ -14,7 +14,14 @@ from tidelake.errors import NotInLake
 @pytest.fixture(autouse=True)
 def outside_any_project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("TIDELAKE_LAKE", "TIDELAKE_MAPPINGS", "TIDELAKE_SPOOL", "TIDELAKE_KEY"):
+    for name in (
+        "TIDELAKE_LAKE",
+        "TIDELAKE_MAPPINGS",
+        "TIDELAKE_MARKETS",
+        "TIDELAKE_COINS",
+        "TIDELAKE_SPOOL",
+        "TIDELAKE_KEY",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

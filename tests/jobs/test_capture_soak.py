@@ -20,7 +20,9 @@ from tidelake.sim.server import SimServer
 from tidelake.sim.sockets.plan import FramePlan
 
 SOURCES = ("binance-spot", "binance-usdm", "binance-coinm", "coinbase-advanced", "kraken", "okx", "bybit", "deribit")
-FAULTS = "lost:0.01,doubled:0.01,reordered:0.005,late:0.005,reset:0.001,stale-snapshot:0.1,sync-disconnect:0.05"
+SEEN_EVERYWHERE = "lost:0.01,doubled:0.01,reordered:0.005,late:0.005,reset:0.001,sync-disconnect:0.05"
+FAULTS = f"{SEEN_EVERYWHERE},stale-snapshot:0.1"
+BLIND = "coinbase-advanced"  # an old snapshot there has no number that tells it (docs/detection.md)
 CHILD = Path(__file__).parent / "soaking.py"
 DEPTH = {"kraken": 10}  # its checksum speaks of the ten best levels alone
 QUIET_SECONDS = 8.0  # at the end without faults, in which every book must be mended
@@ -38,6 +40,7 @@ def soak(folder, seconds, updates):
     """The rows of the report, the memory of the capture's process by time, and the venues."""
     plan = FramePlan.parse(FAULTS, 7)
     with SimServer(SOURCES, frame_faults=plan, updates=updates, record=True, versions=500) as server:
+        server.sockets[BLIND].plan = FramePlan.parse(SEEN_EVERYWHERE, 7)
         symbols = {name: [server.sockets[name].dialect.products[0].symbol] for name in SOURCES}
         urls = {name: server.url_of(name) for name in SOURCES}
         command = [

@@ -102,7 +102,7 @@ def derived(store):
 
 
 def test_every_sealed_part_keeps_the_tags_that_the_table_has(store):
-    captured(store, Market(40), 1.5, rotate_bytes=20_000)
+    captured(store, Market(40), 4.0, rotate_bytes=20_000)
     kept = kept_regimes(entries(store))
     assert sum("regimes" in entry.meta for entry in entries(store)) > 1
     assert kept["event_time"].to_list() == [minute(n) for n in range(1, 39)]  # the first and the last are not whole
@@ -115,7 +115,7 @@ def test_every_sealed_part_keeps_the_tags_that_the_table_has(store):
 
 
 def test_a_minute_in_which_the_connection_was_lost_has_no_tag(store):
-    captured(store, Market(20, lose=[10]), 1.5)
+    captured(store, Market(20, lose=[10]), 3.0)
     kept = kept_regimes(entries(store))["event_time"].to_list()
     assert kept == [minute(n) for n in range(1, 19) if n != 10]
 

@@ -81,7 +81,7 @@ def tables(url: str) -> dict[str, pl.DataFrame]:
     found = {}
     for name, table in TABLES.items():
         rows = lake.scan(name).collect()
-        found[name] = rows.drop(OF_THE_RUN, strict=False).sort(*table.key)
+        found[name] = rows.drop(OF_THE_RUN, strict=False).sort(*(each for each in table.key if each not in OF_THE_RUN))
     return found
 
 

@@ -14,7 +14,21 @@ from typing import Annotated
 
 import typer
 
-from tidelake.cli import books, capture, coverage, demo, ingest, lake, live, recordings, regimes, sim, tables
+from tidelake.cli import (
+    books,
+    capture,
+    coverage,
+    demo,
+    ingest,
+    lake,
+    lending,
+    live,
+    recordings,
+    regimes,
+    sim,
+    stablecoins,
+    tables,
+)
 from tidelake.cli.options import DONE, FAILED, WRONG_USE, Options
 from tidelake.cli.output import Format
 from tidelake.errors import ConfigError, TidelakeError
@@ -34,7 +48,21 @@ app = typer.Typer(
     context_settings={"max_content_width": 110},
     pretty_exceptions_enable=False,
 )
-for group in (demo, lake, coverage, recordings, ingest, capture, live, tables, regimes, books, sim):
+for group in (
+    demo,
+    lake,
+    coverage,
+    recordings,
+    ingest,
+    capture,
+    live,
+    tables,
+    regimes,
+    books,
+    lending,
+    stablecoins,
+    sim,
+):
     group.register(app)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tidelake.cli.options import example, options
-from tidelake.cli.times import parse_span
+from tidelake.cli.times import span
 
 DEFAULT_NTP = "time.cloudflare.com"
 
@@ -113,16 +113,16 @@ def capture(
     if sessions and getattr(ctx.get_parameter_source("channels"), "name", "DEFAULT") != "DEFAULT":
         raise typer.BadParameter("--channels does not go with --sessions: each session says its own")
     lake = opts.open_lake(make=True, dry_run=dry_run)
-    length = _seconds("--for", duration) if duration else None
+    length = span("--for", duration).total_seconds() if duration else None
     address = "" if dry_run else setting("bus", bus, default="")
-    redis = RedisBus(address, keep=dt.timedelta(seconds=_seconds("--keep", keep))) if address else None
+    redis = RedisBus(address, keep=span("--keep", keep)) if address else None
     capturing = CaptureSettings(
-        rotate_seconds=_seconds("--rotate", rotate),
+        rotate_seconds=span("--rotate", rotate).total_seconds(),
         rotate_bytes=rotate_mb << 20,
         publish=redis.publish if redis else None,
         ntp="" if dry_run else ntp,
         regimes=RegimeSettings() if regimes else None,
-        audit_seconds=_seconds("--audit-every", audit_every),
+        audit_seconds=span("--audit-every", audit_every).total_seconds(),
     )
     settings = Settings(mappings=lake.mappings, url=url or None, codec="gzip" if codec == "gzip" else "zstd")
     if sessions and dry_run:
@@ -156,10 +156,3 @@ def by_venue(venue: str, symbols: list[str]) -> dict[str, list[str]]:
         source, colon, name = symbol.rpartition(":")
         found.setdefault(source if colon else venue, []).append(name)
     return found
-
-
-def _seconds(option: str, text: str) -> float:
-    span = parse_span(text)
-    if span is None:
-        raise typer.BadParameter(f"{option}: {text!r} is not a span such as 60s, 90m or 2h")
-    return span.total_seconds()

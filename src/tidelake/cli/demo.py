@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     ctx: typer.Context,
     folder: Annotated[Path, typer.Option(help="Folder of the demo's lake; made anew.")] = Path("demo-lake"),
-    page: Annotated[Path, typer.Option(help="HTML page with the chart.")] = Path("demo.html"),
+    page: Annotated[Path, typer.Option(help="Page with charts; another, of a coin, beside it.")] = Path("demo.html"),
     recordings: Annotated[
         Path | None,
         typer.Option(help="Folder with recordings (cryptofeed, hftbacktest), to show the same on real frames."),
@@ -30,7 +30,8 @@ def demo(
 ) -> None:
     """Show the whole path, offline.
 
-    Six simulated venues, a fault survived, one table, coverage, an SQL answer, an as-of read, and a page with a chart.
+    Six simulated venues, a fault survived, one table, coverage, an SQL answer, an as-of read, books, a
+    stablecoin that leaves its peg while a chain reorganises, and pages with charts.
     """
     opts = options(ctx)
     from tidelake.demo import run

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tidelake.cli.options import example, options
-from tidelake.cli.times import parse_span
+from tidelake.cli.times import span
 
 
 def register(app: typer.Typer) -> None:
@@ -47,9 +47,6 @@ def regimes(
         return
     from tidelake.jobs.regimes import RegimeSettings, build_regimes, read_calendar
 
-    span = parse_span(window)
-    if span is None:
-        raise typer.BadParameter(f"--window: {window!r} is not a span such as 12h or 7d")
     events = read_calendar(calendar) if calendar else ()
-    settings = RegimeSettings(span, low, high, least_minutes, votes, events)
+    settings = RegimeSettings(span("--window", window), low, high, least_minutes, votes, events)
     opts.show(build_regimes(opts.open_lake().store, settings))

@@ -1,20 +1,18 @@
-"""Commands that serve: sim venue, sim playback."""
+"""Commands that simulate: sim venue, sim chain, sim coins, sim playback."""
 
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidelake.cli.options import Options, example, options
+from tidelake.cli.options import example, options
+from tidelake.cli.serving import Host, Port, serve
+from tidelake.cli.sim_chain import chain
+from tidelake.cli.sim_coins import coins
 
 if TYPE_CHECKING:
     from tidelake.raw.frame import Frame
-
-Host = Annotated[str, typer.Option(help="Address to listen on.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,14 +24,27 @@ def register(app: typer.Typer) -> None:
     sim.command(
         epilog=example("sim venue coinbase --port 8801", "sim venue kraken okx --faults '429:0.1,torn:#3' --seed 7")
     )(venue)
+    sim.command(
+        epilog=example(
+            "sim chain --chain ethereum --port 8545",
+            "sim chain --chain base --requests 100 --latency 25 --also 'lagging=lag:50'",
+        )
+    )(chain)
+    sim.command(
+        epilog=example(
+            "sim coins --days 30 --seed 7 --out ./history",
+            "sim coins --days 7 --out ./crisis --crisis 'depeg:USDC@3d+12h=0.12,reorg:ethereum@75h=40'",
+            "sim coins --days 30 --out ./mine --plain",
+        )
+    )(coins)
     sim.command(epilog=example("sim playback ./captures/COINBASE.gz --from cryptofeed --speed 10"))(playback)
     app.add_typer(sim)
 
 
 def _sim() -> None:
-    """Serve simulated venues and recordings.
+    """Serve simulated venues and chains, and recordings; write histories of stablecoins.
 
-    Over the venues' own protocols, so that any client can be pointed at them.
+    Served over the venues' own protocols, so that any client can be pointed at them.
     """
 
 
@@ -78,7 +89,7 @@ def venue(
     with SimServer(
         names, market, plan, limits=limits, frame_faults=frames, updates=updates, host=host, port=port
     ) as server:
-        _serve(opts, [{"venue": name, "url": server.url_of(name)} for name in venues])
+        serve(opts, [{"venue": name, "url": server.url_of(name)} for name in venues])
 
 
 def playback(
@@ -99,7 +110,7 @@ def playback(
     lines = ((frame.recv_ns, frame.kind, frame.payload, frame.request) for frame in recorded_frames(recording, form))
     server = Playback(lines, speed=speed, host=host, port=port)
     with server:
-        _serve(opts, {"recording": recording, "http": server.url, "websocket": server.ws_url})
+        serve(opts, {"recording": recording, "http": server.url, "websocket": server.ws_url})
 
 
 def recorded_frames(path: Path, form: str) -> "Iterator[Frame]":
@@ -125,15 +136,3 @@ def recorded_frames(path: Path, form: str) -> "Iterator[Frame]":
             for frame in frames_of_block(found, block, count, clock_ns):
                 count, clock_ns = frame.n + 1, frame.recv_ns
                 yield frame
-
-
-def _serve(opts: Options, addresses: object) -> None:
-    """Print the addresses, then wait for Ctrl-C or SIGTERM; whoever read an address may end it at once."""
-    try:
-        opts.show(addresses)
-        sys.stdout.flush()
-        opts.say("serving; Ctrl-C ends")
-        while True:  # in short waits, so that a signal is seen at once everywhere
-            time.sleep(0.5)
-    except KeyboardInterrupt:
-        opts.say("stopped")

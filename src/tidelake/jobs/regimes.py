@@ -220,7 +220,7 @@ def build_regimes(store: Store, settings: RegimeSettings | None = None) -> pl.Da
         )
         rows = rows.select(REGIMES.schema.names).sort("source", "date", *REGIMES.sort_by)
         try:
-            handle.commit(rows.to_arrow().cast(REGIMES.schema), {}, replace="true")
+            handle.commit(rows.to_arrow().cast(REGIMES.schema), {}, replace=[{}])
         except TableMoved:
             continue
         return rows.group_by(*STREAM, "regime").agg(minutes=pl.len()).sort(*STREAM, "regime")

@@ -66,7 +66,13 @@ return n
 """
 
 
-def _redis(url: str) -> ModuleType:
+def redis_module(url: str) -> ModuleType:
+    """The Redis client.
+
+    Raises:
+        ConfigError: The address is none of Redis.
+        MissingExtra: The client is not installed.
+    """
     if url.partition("://")[0] not in ("redis", "rediss", "unix"):
         raise ConfigError(f"a bus is a redis://, rediss:// or unix:// address, found {redact(url)!r}", tried=(url,))
     return require("redis", extra="redis")
@@ -94,7 +100,7 @@ class RedisBus:
         if not LEAST_KEPT <= keep <= MOST_KEPT:
             raise ConfigError(f"rows are kept on the bus for 5 to 15 minutes, not {keep}")
         self.published = 0
-        self._module = _redis(url)
+        self._module = redis_module(url)
         self._url = url
         self._keep_ms = keep // dt.timedelta(milliseconds=1)
         self._queue = RowQueue(queue_rows)
@@ -105,7 +111,7 @@ class RedisBus:
             self._client.ping()
         except self._module.RedisError as exc:
             self._client.close()
-            raise _away(url, exc) from exc
+            raise redis_away(url, exc) from exc
         self._add = self._client.register_script(ADD)
         self._name = uuid.uuid4().hex
         self._number = 0
@@ -200,7 +206,7 @@ class RedisSubscription:
         self.shed = 0
         self.last_id = after or ""
         self._url = url
-        self._module = _redis(url)
+        self._module = redis_module(url)
         self._after, self._group, self._consumer = after, group, consumer
         self._asyncio = require("redis.asyncio", extra="redis")
         self._client: Any = None
@@ -232,7 +238,7 @@ class RedisSubscription:
                 self._read_id = await self._end(client)
         except self._module.RedisError as exc:
             await client.aclose()
-            raise _away(self._url, exc) from exc
+            raise redis_away(self._url, exc) from exc
         self._client = client
 
     async def _end(self, client: Any) -> str:
@@ -279,17 +285,17 @@ class RedisSubscription:
         key = self.stream.key
         if self._group is None:
             answer = await self._client.xread({key: self._read_id}, count=READ_ROWS, block=BLOCK_MS)
-            self._take(_entries(answer))
+            self._take(stream_entries(answer))
             return
         if self._pending_after is not None:
             read = self._client.xreadgroup(self._group, self._consumer, {key: self._pending_after}, count=READ_ROWS)
-            self._ready = _entries(await self._in_group(read))
+            self._ready = stream_entries(await self._in_group(read))
             self._pending_after = self._ready[-1][0] if self._ready else None
             if self._ready:
                 return
         await self._count_trimmed()
         read = self._client.xreadgroup(self._group, self._consumer, {key: ">"}, count=READ_ROWS, block=BLOCK_MS)
-        self._ready = _entries(await self._in_group(read))
+        self._ready = stream_entries(await self._in_group(read))
 
     async def _in_group(self, read: Any) -> Any:
         try:
@@ -327,7 +333,7 @@ class RedisSubscription:
         try:
             await self._acknowledge()
         except (self._module.ConnectionError, self._module.TimeoutError) as exc:
-            raise _away(self._url, exc) from exc
+            raise redis_away(self._url, exc) from exc
 
     async def _acknowledge(self) -> None:
         if self._unacknowledged is not None:
@@ -354,8 +360,8 @@ def _number(row_id: str) -> int:
     return int(n) if n else 0
 
 
-def _entries(answer: Any) -> list[tuple[str, dict[str, str] | None]]:
-    """What XREAD found in its one stream; the form of the answer depends on the protocol."""
+def stream_entries(answer: Any) -> list[tuple[Any, Any]]:
+    """What XREAD found in its one stream, ids and cells; the form of the answer depends on the protocol."""
     if not answer:
         return []
     found = next(iter(answer.values())) if isinstance(answer, dict) else answer[0][1]
@@ -364,6 +370,7 @@ def _entries(answer: Any) -> list[tuple[str, dict[str, str] | None]]:
     return [(row_id, cells or None) for row_id, cells in found]
 
 
-def _away(url: str, exc: Exception) -> SourceError:
+def redis_away(url: str, exc: Exception) -> SourceError:
+    """The error that says that no Redis is there, and what to do."""
     text = f"no Redis answers at {redact(url)}: {exc}. Start one (redis-server), or leave the address out for a bus "
     return SourceError(text + "within the process.", retryable=True)

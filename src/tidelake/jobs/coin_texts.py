@@ -1,0 +1,213 @@
+"""Texts on coins, followed in a folder of the user's: each line is kept verbatim in lane `coins.texts` and scored.
+
+Any program that appends lines to a file `*.jsonl` in the folder is a source; there is none for Reddit or X here. A file
+may only grow: a line that is not ended yet is waited for, and what was kept is not read again.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from tidelake.config import setting
+from tidelake.errors import FormatDrift, MissingExtra, StoreError
+from tidelake.providers.coin_source import CoinRef, Feature, received_us
+from tidelake.raw.codec import key_from_environment
+from tidelake.raw.frame import Frame
+from tidelake.raw.lane import LaneWriter
+from tidelake.raw.ledger import Ledger
+from tidelake.raw.sealing import claim_nothing
+from tidelake.raw.segments import iter_frames
+from tidelake.raw.store import Store
+from tidelake.stablecoins.sources.feed import Health, Known
+from tidelake.stablecoins.sources.sentiment import (
+    FEED,
+    HOUR_US,
+    LANE,
+    SOURCE,
+    STEP_US,
+    Polarity,
+    SentimentReader,
+    Text,
+    TextReader,
+    vader,
+)
+from tidelake.transport.logger import logger
+
+NO_FOLDER = "no texts are configured: setting `texts`, TIDELAKE_TEXTS"
+SEAL_US = 300_000_000
+
+
+class TextFeed:
+    """Sentiment of texts (`stablecoins.sources.feed.Feed`).
+
+    Args:
+        store: The lake's store.
+        coins: Those that are followed.
+        folder: Of files `*.jsonl`; default: the setting `texts`. Without one the feed is absent.
+        polarity: Scores one text; default: VADER, and without the extra the feed is absent.
+        when_said: Let `history` count texts from when they were said, as if each had been known at once.
+        clock: Wall clock, ns since 1970.
+    """
+
+    name: str = SOURCE
+    features: tuple[Feature, ...] = ("sentiment",)
+    interval_s: float = 10.0
+
+    def __init__(
+        self,
+        store: Store,
+        coins: Sequence[CoinRef],
+        *,
+        folder: Path | str | None = None,
+        polarity: Polarity | None = None,
+        when_said: bool = False,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store = store
+        self._symbols = tuple(coin.symbol for coin in coins)
+        self._when_said = when_said
+        self._clock = clock
+        self._polarity = polarity
+        self._absent = ""
+        where = setting("texts", folder, default="")
+        self._folder = Path(where) if where else None
+        if self._folder is None:
+            self._absent = NO_FOLDER
+        elif polarity is None:
+            try:
+                self._polarity = vader()
+            except MissingExtra as exc:
+                self._absent = str(exc)
+        self._lane: LaneWriter | None = None
+        self._reader: SentimentReader | None = None
+        self._left: Counter[str] = Counter()  # lines of each file that were kept before this start
+        self._offsets: dict[str, int] = {}
+        self._sealed_us = 0
+        self._answered_us: int | None = None
+        self._asked_us: int | None = None
+        self._ticks = self._failures = 0
+        self._reason = ""
+
+    async def tick(self) -> list[Known]:
+        if self._absent or self._folder is None or self._polarity is None:
+            return []
+        if self._reader is None or self._lane is None:
+            self._lane, self._reader = self._open(self._polarity)
+        self._asked_us = received_us(self._clock())
+        found: list[Known] = []
+        try:
+            for name, line in self._new_lines(self._folder):
+                found += self._reader.read(self._keep(self._lane, name, line))
+        except (OSError, FormatDrift) as exc:
+            self._failures += 1
+            self._reason = str(exc)
+        else:
+            self._ticks += 1
+            self._reason = ""
+        now_us = received_us(self._clock())
+        found += self._reader.pass_time(now_us)
+        if found:
+            self._answered_us = found[-1].known_us
+        if now_us - self._sealed_us >= SEAL_US:
+            self._sealed_us = now_us
+            try:
+                self._lane.seal()
+            except StoreError as exc:  # the lines stay in the part file, and are sealed the next time
+                logger().warning("not sealed", source=self.name, reason=str(exc))
+        return found
+
+    def _open(self, polarity: Polarity) -> tuple[LaneWriter, SentimentReader]:
+        """The lane, and a reader that has read what it holds; what that tells is history."""
+        key = key_from_environment()
+        lane = LaneWriter(self._store, LANE, SOURCE, describe=claim_nothing, key=key, clock=self._clock)
+        reader = SentimentReader(self._symbols, polarity)
+        for frame in self._frames():
+            self._left[frame.request] += 1
+            reader.read(frame)
+        now_us = received_us(self._clock())
+        reader.pass_time(now_us)
+        self._sealed_us = now_us
+        return lane, reader
+
+    def _keep(self, lane: LaneWriter, name: str, line: bytes) -> Frame:
+        return lane.append(payload=line, kind="frame", request=f"file {name}", feed=FEED)
+
+    def _new_lines(self, folder: Path) -> Iterator[tuple[str, bytes]]:
+        """Lines that were ended since the last tick, file by file."""
+        if not folder.is_dir():
+            raise FormatDrift(f"{folder} is no folder")
+        for path in sorted(folder.glob("*.jsonl")):
+            offset = self._offsets.get(path.name, 0)
+            if path.stat().st_size < offset:
+                raise FormatDrift(f"{path.name} is shorter than it was; a file of texts may only grow")
+            with path.open("rb") as file:
+                file.seek(offset)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    if line.strip():
+                        if self._left[f"file {path.name}"]:
+                            self._left[f"file {path.name}"] -= 1
+                        else:
+                            yield path.name, line.removesuffix(b"\n")
+                    self._offsets[path.name] = offset = offset + len(line)  # only now: it is kept
+
+    def history(self) -> Iterator[Known]:
+        """All scores of the texts in the lake, up to an hour after the last or to now.
+
+        Intervals that ended while nobody ran the feed are told too.
+        """
+        if self._polarity is None:
+            return
+        reader = SentimentReader(self._symbols, self._polarity)
+        if self._when_said:
+            yield from self._as_said(reader)
+            return
+        last_us = 0
+        for frame in self._frames():
+            last_us = max(last_us, received_us(frame.recv_ns))
+            yield from reader.read(frame)
+        yield from reader.pass_time(min(received_us(self._clock()), last_us + HOUR_US + STEP_US))
+
+    def _as_said(self, reader: SentimentReader) -> Iterator[Known]:
+        lines = TextReader(self._symbols)
+        texts: list[Text] = []
+        for frame in self._frames():
+            try:
+                texts.append(lines.read(frame.payload, frame.recv_ns))
+            except FormatDrift:
+                continue
+        for text in sorted(texts, key=lambda text: text.said_us):
+            yield from reader.pass_time(text.said_us)
+            yield from reader.take(text, text.said_us)
+        if texts:
+            yield from reader.pass_time(max(text.said_us for text in texts) + HOUR_US + STEP_US)
+
+    def _frames(self) -> Iterator[Frame]:
+        for entry in Ledger(self._store).entries(LANE):
+            for frame in iter_frames(self._store, entry.segment, key_from_environment()):
+                if frame.kind == "frame" and frame.feed == FEED:
+                    yield frame
+
+    def health(self) -> list[Health]:
+        reader = self._reader
+        read = 0 if reader is None else reader.texts
+        return [
+            Health(
+                name=self.name,
+                features=self.features,
+                condition="absent" if self._absent else "failing" if self._reason else "up" if read else "waiting",
+                reason=self._absent or self._reason,
+                interval_s=self.interval_s,
+                last_answer_us=self._answered_us,
+                last_asked_us=self._asked_us,
+                answers=self._ticks,
+                failures=self._failures,
+                refused=0 if reader is None else reader.refused,
+            )
+        ]
+
+    async def close(self) -> None:
+        if self._lane is not None:
+            self._lane.close()

@@ -1,0 +1,199 @@
+"""A replay from a history to the lake: it can be killed anywhere, and run again ends in the same rows.
+
+A batch ends after so many observations or, where it is played slowly, so many seconds. Where it ends is written down,
+then its records are committed, then the states of all machines are written to one file. A killed run goes on from that
+file: it makes the batch that was being committed again, to the same end, and each table knows by its number whether it
+has it.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from tidelake.raw.store import Store
+from tidelake.stablecoins.fleet import Fleet, OpenFleet, SavedFleet
+from tidelake.stablecoins.observation import MICROS, Observation
+from tidelake.stablecoins.outputs import DeltaOutput, JsonLines
+from tidelake.stablecoins.records import AlertRow, Record
+from tidelake.stablecoins.replay.control import ReplayControl
+from tidelake.stablecoins.replay.player import play, with_clock
+from tidelake.stablecoins.setup import CoinSetup
+from tidelake.stablecoins.signals import Rules
+
+BATCH: Final = 250_000  # observations; their records take some tens of MB
+BATCH_S: Final = 5.0  # of the wall; a commit takes about a tenth of a second
+SETTLE_US: Final = 20 * 60 * MICROS
+
+
+class History(Protocol):
+    """What can be replayed."""
+
+    def batches(self) -> Iterator[list[Observation]]: ...
+
+
+class Checkpoint(msgspec.Struct):
+    """Where a run stands after a batch.
+
+    Attributes:
+        number: Of the batch; the tables have it.
+        taken: Observations so far, with the clock's.
+        counts: Records so far, by kind.
+    """
+
+    number: int
+    taken: int
+    fleet: SavedFleet
+    sizes: dict[str, int]
+    counts: dict[str, int]
+    done: bool = False
+
+
+@dataclass
+class ReplayReport:
+    """What a replay did; the figures are those of the whole run, also where it was resumed.
+
+    Attributes:
+        failed: Coins whose machine stopped, and why.
+        alerts: The last step of each alert of this process's part of the run.
+    """
+
+    observations: int
+    resumed_at: int
+    done: bool
+    counts: Counter[str]
+    failed: dict[str, str]
+    unknown: int
+    alerts: dict[str, AlertRow] = field(default_factory=dict)
+
+
+class Replay:
+    """One run.
+
+    Args:
+        name: Names its transactions and its checkpoint.
+        jsonl: Folder that gets a folder of JSON lines of the run's name; None for none.
+        listen: Gets each part's records as they are made, before they are stored.
+        batch: Most observations in a batch.
+        clock: Seconds of the wall.
+        open_fleet: Begins the machines: in this process, or in shards.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        setups: Mapping[str, CoinSetup],
+        *,
+        rules: Rules | None = None,
+        jsonl: Path | None = None,
+        listen: Callable[[list[Record]], None] | None = None,
+        batch: int = BATCH,
+        clock: Callable[[], float] = time.monotonic,
+        open_fleet: OpenFleet = Fleet,
+    ) -> None:
+        self._path = store.spool() / "stablecoins" / f"{name}.json"
+        self._batch, self._listen, self._clock = batch, listen, clock
+        saved = self._load()
+        self._fleet = open_fleet(setups, rules=rules, saved=saved.fleet if saved else None)
+        self._number = saved.number if saved else 0
+        self._resumed_at = self._taken = self._committed = saved.taken if saved else 0
+        self._begun = clock()
+        ends = self._read(self._path.with_suffix(".next"))
+        self._ends = int(ends) if ends else 0  # of the batch that a killed run was committing
+        self._done = bool(saved and saved.done)
+        self._counts: Counter[str] = Counter(saved.counts if saved else {})
+        self._delta = DeltaOutput(store, name)
+        self._jsonl = None if jsonl is None else JsonLines(jsonl / name, saved.sizes if saved else {})
+        self._alerts: dict[str, AlertRow] = {}
+        self._records: list[Record] = []
+
+    def run(self, history: History, control: ReplayControl | None = None) -> ReplayReport:
+        """Play what the run has not taken yet; returns at its end, or once the control stops it.
+
+        Stopped, it goes on from there when it is run again.
+        """
+        control = control or ReplayControl()
+        if not self._done:
+            play(self._left(with_clock(history.batches(), SETTLE_US)), control, self._take)
+            self._done = not control.stopped
+            if self._taken >= self._ends:
+                self._commit()
+        fleet = self._fleet
+        return ReplayReport(
+            self._taken, self._resumed_at, self._done, self._counts, fleet.failed, fleet.unknown, self._alerts
+        )
+
+    def close(self) -> None:
+        """End the machines' processes, where they have any; a run that is not done can be gone on with."""
+        self._fleet.close()
+
+    def _left(self, batches: Iterable[list[Observation]]) -> Iterator[list[Observation]]:
+        skip = self._taken
+        for batch in batches:
+            if skip >= len(batch):
+                skip -= len(batch)
+                continue
+            yield batch[skip:] if skip else batch
+            skip = 0
+
+    def _take(self, batch: list[Observation]) -> None:
+        take_all, records = self._fleet.take_all, self._records
+        start = 0
+        while start < len(batch):
+            end = self._ends if self._ends > self._taken else self._committed + self._batch
+            part = batch[start : start + end - self._taken]
+            before = len(records)
+            take_all(part, records)
+            if self._listen and len(records) > before:
+                self._listen(records[before:])
+            self._taken += len(part)
+            start += len(part)
+            if self._taken == end or (self._taken > self._ends and self._clock() - self._begun >= BATCH_S):
+                self._commit()
+
+    def _commit(self) -> None:
+        records = self._records
+        self._number += 1
+        self._write(self._path.with_suffix(".next"), str(self._taken).encode())
+        for record in records:
+            self._counts[type(record).__name__] += 1
+            if isinstance(record, AlertRow):
+                self._alerts[record.alert_id] = record
+        if self._jsonl is not None:
+            self._jsonl.append(records)
+        self._delta.commit(self._number, records)
+        self._save()
+        records.clear()
+        self._committed, self._begun = self._taken, self._clock()
+
+    def _load(self) -> Checkpoint | None:
+        found = self._read(self._path)
+        return msgspec.json.decode(found, type=Checkpoint) if found else None
+
+    def _save(self) -> None:
+        sizes = self._jsonl.sizes if self._jsonl else {}
+        state = Checkpoint(self._number, self._taken, self._fleet.save(), sizes, dict(self._counts), self._done)
+        self._write(self._path, msgspec.json.encode(state))
+
+    @staticmethod
+    def _read(path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    @staticmethod
+    def _write(path: Path, data: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.part")
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)

@@ -1,0 +1,1 @@
+"""Machines of many coins in several processes, with the records of one."""

@@ -1,0 +1,1 @@
+"""Sources of facts about coins: what is asked of providers, computed from candles, scored from texts."""

@@ -1,0 +1,141 @@
+"""The commands on stablecoins."""
+
+import json
+
+import pytest
+
+from tests.stablecoins import crisis
+from tidelake.cli.app import run
+from tidelake.raw.store import Store
+
+
+@pytest.fixture(autouse=True)
+def without_settings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TIDELAKE_COINS", raising=False)
+
+
+def coins(capsys, *words):
+    code = run(["--format", "json", "stablecoins", "coins", *words])
+    told = capsys.readouterr()
+    return code, json.loads(told.out) if told.out else None, told.err
+
+
+def test_coins_are_listed_and_said_to_be_without_problem(capsys):
+    code, rows, said = coins(capsys)
+    assert code == 0
+    assert len(rows) == 15
+    assert "15 coins, no problem found" in said
+    (busd,) = [row for row in rows if row["coin"] == "BUSD"]
+    assert (busd["start"], busd["end"], busd["deployments"], busd["counted"]) == ("2019-09-05", "2023-02-21", 6, 1)
+
+
+def test_coins_of_a_day_leave_out_one_that_has_ended(capsys):
+    _, rows, _ = coins(capsys, "--at", "2023-02-22")
+    assert len(rows) == 14
+    assert "BUSD" not in {row["coin"] for row in rows}
+
+
+def test_deployments_of_a_coin_or_chain_are_listed(capsys):
+    _, rows, _ = coins(capsys, "--coins", "USDC", "--deployments")
+    assert [row["chain"] for row in rows] == [
+        "ethereum", "arbitrum", "base", "polygon", "optimism", "avalanche", "solana", "bnb",
+    ]  # fmt: skip
+    assert [row["coin"] for row in rows if not row["counted"]] == ["USDC"]
+    _, rows, _ = coins(capsys, "--coins", "gnosis", "--deployments")
+    assert [(row["coin"], row["chain"]) for row in rows] == [("GHO", "gnosis")]
+
+
+def test_coin_that_is_none_is_refused_and_the_known_are_listed(capsys):
+    code, rows, said = coins(capsys, "--coins", "USTC")
+    assert (code, rows) == (1, None)
+    assert "no coin or chain is called 'USTC'" in said
+
+
+def test_problem_in_a_file_of_yours_is_wrong_use(capsys, tmp_path, monkeypatch):
+    (tmp_path / "mine.toml").write_text("[[coin]]\n")
+    monkeypatch.setenv("TIDELAKE_COINS", str(tmp_path))
+    code, rows, said = coins(capsys)
+    assert (code, rows) == (2, None)
+    assert "mine.toml" in said
+
+
+def test_watch_asks_for_nodes_and_for_coins_that_there_are_and_makes_no_lake_without(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("TIDELAKE_LAKE", str(tmp_path / "lake"))
+    monkeypatch.delenv("TIDELAKE_RPC_ETHEREUM", raising=False)
+    assert run(["stablecoins", "watch", "USDC", "--no-polls", "--for", "1s"]) == 2
+    assert "set TIDELAKE_RPC_ETHEREUM" in capsys.readouterr().err
+    assert run(["stablecoins", "watch", "USDX"]) != 0
+    assert "no coin is called 'USDX'" in capsys.readouterr().err
+    assert not (tmp_path / "lake").exists()
+
+
+def test_replay_in_shards_lists_the_alerts_of_one_process(capsys, tmp_path):
+    prices = tmp_path / "history" / "ethereum" / "price.csv"
+    prices.parent.mkdir(parents=True)
+    rows = [
+        f"2024-01-15T00:{minute:02d}:10Z,{coin},{price}"
+        for minute in range(30)
+        for coin, price in (("USDC", 0.9 if 10 < minute < 14 else 1.0), ("USDT", 1.0), ("DAI", 1.02))
+    ]
+    prices.write_text("\n".join(["timestamp,coin,price", *rows]) + "\n")
+    told = []
+    for shards in ("0", "2"):
+        words = [
+            "--lake",
+            str(tmp_path / shards),
+            "--format",
+            "json",
+            "stablecoins",
+            "replay",
+            str(tmp_path / "history"),
+        ]
+        code = run([*words, "--shards", shards])
+        told.append((code, json.loads(capsys.readouterr().out)))
+    assert told[0] == told[1]
+    assert {alert["coin"] for alert in told[1][1]} == {"USDC", "DAI"}
+
+
+def test_replay_over_a_bus_without_shards_is_wrong_use(capsys, tmp_path):
+    assert run(["--lake", str(tmp_path / "lake"), "stablecoins", "replay", str(tmp_path), "--bus", "redis://x"]) == 2
+    assert "--shards" in capsys.readouterr().err
+
+
+@pytest.fixture
+def lake(tmp_path):
+    crisis.replay(Store.open(tmp_path))
+    return str(tmp_path)
+
+
+def asked(capsys, lake, *words, form="json"):
+    code = run(["--lake", lake, "--format", form, "stablecoins", *words])
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def test_windows_alerts_and_reasons_are_shown(capsys, lake):
+    code, out, said = asked(capsys, lake, "windows", "USDC", "--chain", "all", "--window", "300")
+    rows = json.loads(out)
+    assert code == 0
+    assert [row["price_low"] for row in rows][:6] == [1, 1, 1, 1, 0.95, 1]
+    assert "FINAL" in said
+    code, out, said = asked(capsys, lake, "alerts")
+    assert (code, [row["state"] for row in json.loads(out)]) == (0, ["PROVISIONAL", "CONFIRMED", "CONFIRMED"])
+    assert "1 alert, 3 steps" in said
+    code, out, _ = asked(capsys, lake, "explain", crisis.window(crisis.BURNT_AT, "ethereum"), form="csv")
+    assert code == 0
+    assert out.splitlines()[0] == "part,at,name,value,why"
+    assert any(line.startswith("correction,") and "invalidated -7 tokens" in line for line in out.splitlines())
+
+
+def test_table_of_windows_names_the_run_only_where_there_are_several(capsys, lake):
+    _, out, _ = asked(capsys, lake, "windows", "USDC", form="table")
+    assert out.split()[0] == "window_id"
+    crisis.replay(Store.open(lake), "again")
+    _, out, _ = asked(capsys, lake, "windows", "USDC", form="table")
+    assert out.split()[0] == "run"
+
+
+def test_coin_that_no_replay_told_of_is_refused(capsys, lake):
+    code, _, said = asked(capsys, lake, "windows", "USTC")
+    assert (code, "no replay told of a coin 'USTC'" in said) == (1, True)
