@@ -25,7 +25,10 @@ NAMES = (
     "ingest",
     "sockets",
     "books",
+    "reconstruct",
     "detection",
+    "lending",
+    "stablecoins",
 )
 
 

@@ -43,8 +43,8 @@ print(json.dumps([done["callbacks"]["l2_book"], best]))
 REPEATS = 50
 
 
-def _recorded_levels(work: Path) -> dict[str, Any]:
-    """The snapshot and all later updates of one book: side, price, size (ticks and lots too), end of each message."""
+def recorded_levels(work: Path) -> dict[str, Any]:
+    """The snapshot and all later updates of one book: its levels, and end and receive clock of each message."""
     from tidelake.books.frames import read_book_frames
     from tidelake.books.messages import PAGE, UPDATE
     from tidelake.jobs.imports import import_recordings
@@ -60,7 +60,8 @@ def _recorded_levels(work: Path) -> dict[str, Any]:
     ledger = Ledger(store)
     (lane,) = ledger.lanes()
     plain = b"".join(read_lines(store, entry.segment) for entry in ledger.entries(lane))
-    frames = read_book_frames("binance-usdm", split(plain, first_n=0, known_before_ns=0), {})
+    lines = split(plain, first_n=0, known_before_ns=0)
+    frames = read_book_frames("binance-usdm", lines, {})
     page = int(np.flatnonzero(frames.kind == PAGE)[0])
     last_id = frames.last_id[page]
     chosen = [page, *np.flatnonzero((frames.kind == UPDATE) & (frames.last_id > last_id)).tolist()]
@@ -74,6 +75,7 @@ def _recorded_levels(work: Path) -> dict[str, Any]:
         "tick": tick,
         "lots": lots,
         "end": np.cumsum(counts),
+        "recv_ns": lines.recv_ns[frames.line[chosen]],
         "tick_size": 10.0**price_exponent,
         "price": tick * 10.0**price_exponent,
         "size": lots * 10.0**size_exponent,
@@ -102,7 +104,7 @@ def _dense(levels: dict[str, Any]) -> tuple[Callable[[], Any], int]:
     return work, len(side)
 
 
-def _lakeapi(levels: dict[str, Any]) -> Callable[[], Any]:
+def lakeapi_bests(levels: dict[str, Any]) -> Callable[[], Any]:
     import pandas as pd
     from lakeapi.orderbook import OrderBookUpdater
 
@@ -151,12 +153,12 @@ def _order_book(levels: dict[str, Any]) -> Callable[[], Any]:
 
 
 def _kernel_figures(work: Path) -> list[Figure]:
-    levels = _recorded_levels(work)
+    levels = recorded_levels(work)
     count, messages = len(levels["side"]), len(levels["end"])
     inputs = f"{count:,} recorded level updates in {messages:,} messages of Binance USD-M BTC-USDT, the snapshot first"
     dense, dense_count = _dense(levels)
     works = {"dense": dense}
-    for module, make in (("lakeapi", _lakeapi), ("order_book", _order_book)):
+    for module, make in (("lakeapi", lakeapi_bests), ("order_book", _order_book)):
         if importlib.util.find_spec(module):
             works[module] = make(levels)
     reference = None

@@ -50,7 +50,7 @@ def _seal_entry(folder: Path, number: int) -> None:
 def _fill(folder: Path, count: int) -> tuple[float, float]:
     """Makes `count` commits; seconds of the last one, and of all merges between them."""
     from tidelake.raw.store import Store
-    from tidelake.tables.delta import TableHandle, open_or_create
+    from tidelake.tables.delta import open_or_create
     from tidelake.tables.maintain import is_merge_due, merge_small
     from tidelake.tables.registry import table
 
@@ -60,14 +60,13 @@ def _fill(folder: Path, count: int) -> tuple[float, float]:
     renew = True
     for number in range(count):
         if renew:
-            opened = open_or_create(store, trades.name, trades.schema, trades.partition_by)
-            handle = TableHandle(opened.table, trades.partition_by)
+            handle = open_or_create(store, trades.name, trades.schema, trades.partition_by)
         day = first + dt.timedelta(days=number * 300 // count)
         rows = trades_of_day("coinbase", "BTC-USD", day, FRAMES, first_id=10**9 + number * FRAMES)
         started = time.perf_counter()
         handle.commit(rows, {"bench": number})
         last = time.perf_counter() - started
-        version = handle.table.version()
+        version = handle.version
         if merges := is_merge_due(version - 1, version):
             started = time.perf_counter()
             merge_small(store, trades)

@@ -22,7 +22,7 @@ from tidelake.tables.read import stored
 from tidelake.tables.trades import TRADES
 
 SPAWN = multiprocessing.get_context("spawn")
-POINTS = (*RAW_POINTS, "before-table-commit", "after-table-commit")
+POINTS = (*RAW_POINTS, "before-table-commit", "data-files-written", "after-table-commit")
 PLACE = ("segment", "line", "item")  # where a kill cuts a part file, segments end elsewhere
 
 

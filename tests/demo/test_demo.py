@@ -65,6 +65,20 @@ def test_live_books_that_lost_updates_are_told_and_proven_again(simulated: Told)
     assert 'id="books"' in simulated.page.read_text(encoding="utf-8")
 
 
+def test_coin_leaves_its_peg_and_what_a_chain_took_back_is_said_no_more(simulated: Told) -> None:
+    steps = simulated.rows_with("severity", "measure", "reason")
+    assert steps[0]["state"] == "PROVISIONAL"
+    assert {"CONFIRMED"} == {row["state"] for row in steps[2:]}
+    assert max(row["measure"] for row in steps) == pytest.approx(0.12, abs=0.01)  # as deep as it was planned
+    versions = simulated.rows_with("window_state", "net_supply_change")
+    assert versions[0]["window_state"] == "PROVISIONAL"
+    assert versions[-1]["window_state"] == "FINAL"
+    assert versions[0]["net_supply_change"] != versions[-1]["net_supply_change"]
+    assert any("equal the simulation's own books" in line and "[holds]" in line for line in simulated.words)
+    assert 'id="coins"' in simulated.page.read_text(encoding="utf-8")
+    assert 'id="price-USDC"' in simulated.page.with_name("demo-coins.html").read_text(encoding="utf-8")
+
+
 def test_simulated_tour_holds_and_every_stream_equals_the_truth(simulated: Told) -> None:
     assert simulated.code == 0, "\n".join(simulated.words)
     proofs = [row for rows in simulated.shown if isinstance(rows, list) for row in rows if isinstance(row, Proof)]

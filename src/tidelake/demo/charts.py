@@ -11,20 +11,10 @@ from plotly.subplots import make_subplots
 
 from tidelake.books.report import BookReport
 from tidelake.demo.prices import Prices
+from tidelake.pages.look import BOOK_STATES, INK, LEGEND, LINES, MUTED, STATES, dress, marker
 from tidelake.raw.coverage import Interval, StreamCoverage
 
-INK, MUTED, RULE, PAPER = "#1f2a37", "#5b6675", "#e3e7ec", "#ffffff"
-FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
-LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8a6d00")  # Okabe and Ito, the yellow made darker
 DASHES = ("solid", "solid", "solid", "dash", "dot", "dash")
-STATES = {  # colours that stay apart for colour-blind readers; each has a pattern of its own besides
-    "VALID": ("#0072b2", ""),
-    "UNPROVABLE": ("#9fb8cc", "."),
-    "SUSPECT": ("#e69f00", "/"),
-    "GAP": ("#b3261e", "x"),
-}
-BOOK_STATES = {**{state: STATES[state] for state in ("VALID", "UNPROVABLE", "SUSPECT")}, "INVALID": STATES["GAP"]}
-LEGEND: dict[str, Any] = {"font": {"size": 12}, "orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
 MOST_STRIPS = 26
 THINNEST = 0.004  # of the width; a single trade would not be seen
 FAR_APART = 20  # times the extent of the middle stream: then each strip is drawn over its own extent
@@ -41,7 +31,7 @@ class Strip:
 def price_figure(prices: Prices) -> go.Figure:
     """Prices over time; below them the distance from the median where venues share an asset, or one panel each."""
     figure = _together(prices) if prices.asset else _side_by_side(prices)
-    _dress(figure)
+    dress(figure)
     return figure
 
 
@@ -129,7 +119,7 @@ def coverage_figure(found: Sequence[Strip]) -> go.Figure:
     title = "from the first to the last trade of each stream, per cent (its extent in brackets)"
     figure.update_xaxes(title_text=title if alone else "event time, UTC", type="linear" if alone else "date")
     figure.update_yaxes(categoryorder="array", categoryarray=[s.label for s in reversed(found)], tickfont={"size": 12})
-    _dress(figure)
+    dress(figure)
     figure.update_layout(
         height=110 + 25 * len(found), barmode="overlay", bargap=0.3, hovermode="closest",
         legend=LEGEND,
@@ -144,7 +134,7 @@ def _bars(state: str, bars: list[tuple[str, Interval, tuple[Any, float]]], colou
         orientation="h", name=state, y=[label for label, _, _ in bars] or nothing,
         base=[place[0] for _, _, place in bars] or nothing, x=[place[1] for _, _, place in bars] or nothing,
         showlegend=True, customdata=told,
-        marker=_marker(colour, pattern),
+        marker=marker(colour, pattern),
         hovertemplate=f"%{{y}}<br><b>{state}</b> %{{customdata}}<extra></extra>",
     )  # fmt: skip
 
@@ -165,11 +155,11 @@ def books_figure(books: Sequence[BookReport]) -> go.Figure:
             base=[dt.datetime.fromtimestamp(each.first_ns / 1e9, dt.UTC) for _, each, _ in bars] or nothing,
             x=[(until - each.first_ns) / 1e6 for _, each, until in bars] or nothing,
             customdata=[f"{each.reason or each.rules}<br>{each.messages} messages" for _, each, _ in bars],
-            marker=_marker(colour, pattern),
+            marker=marker(colour, pattern),
             hovertemplate=f"%{{y}}<br><b>{state}</b> %{{customdata}}<extra></extra>",
         ))  # fmt: skip
     figure.update_xaxes(title_text="time of receipt, UTC", type="date")
-    _dress(figure)
+    dress(figure)
     figure.update_layout(
         height=130 + 40 * len(books), barmode="overlay", bargap=0.3, hovermode="closest", legend=LEGEND
     )
@@ -180,16 +170,6 @@ def _until(book: BookReport, place: int) -> int:
     """A state lasts until the message that ends it."""
     later = book.intervals[place + 1 : place + 2]
     return later[0].first_ns if later else book.intervals[place].last_ns
-
-
-def _marker(colour: str, pattern: str) -> dict[str, Any]:
-    return {
-        "color": colour, "line": {"width": 0},
-        "pattern": {
-            "shape": pattern, "bgcolor": colour, "fgcolor": PAPER, "fgopacity": 0.9, "size": 6,
-            "solidity": 0.15 if pattern == "." else 0.35,
-        },
-    }  # fmt: skip
 
 
 def _span(stream: StreamCoverage) -> tuple[int, int]:
@@ -223,14 +203,3 @@ def _length(ns: int) -> str:
         if seconds / size < most:
             return f"{seconds / size:.0f} {unit}" if seconds else "one moment"
     return f"{seconds / 86400:.0f} d"
-
-
-def _dress(figure: go.Figure) -> None:
-    figure.update_layout(
-        template="none", paper_bgcolor=PAPER, plot_bgcolor=PAPER, font={"family": FONT, "size": 13, "color": INK},
-        margin={"l": 10, "r": 16, "t": 56, "b": 44}, hoverlabel={"bgcolor": PAPER, "font": {"color": INK}},
-    )  # fmt: skip
-    look = {"gridcolor": RULE, "linecolor": RULE, "zerolinecolor": RULE, "automargin": True, "ticks": "outside",
-            "tickcolor": RULE, "title": {"font": {"size": 12, "color": MUTED}, "standoff": 12}}  # fmt: skip
-    figure.update_xaxes(**look)
-    figure.update_yaxes(**look)

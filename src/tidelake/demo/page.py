@@ -2,21 +2,23 @@
 
 import datetime as dt
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
-from typing import Any
 
-import plotly.graph_objects as go
 import polars as pl
-from plotly.offline import get_plotlyjs
 
 from tidelake.books.report import BookReport
 from tidelake.client import Lake
-from tidelake.demo.charts import STATES, books_figure, coverage_figure, price_figure, strips
+from tidelake.demo.charts import books_figure, coverage_figure, price_figure, strips
 from tidelake.demo.prices import choose_prices
+from tidelake.pages.look import STATES
+from tidelake.pages.parts import cards_html, figure_html, swatch_html, table_html, write_framed
 from tidelake.raw.coverage import StreamCoverage
+from tidelake.stablecoins.page.charts import states_figure
+from tidelake.stablecoins.page.page import story_words
+from tidelake.stablecoins.page.story import Story
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MEANINGS = {
@@ -39,6 +41,8 @@ class PageFacts:
         asset: Base asset of the price chart; by default the one that most venues were heard on at the same time.
         proofs: What was checked, one sentence each.
         books: Order books that were captured live.
+        story: A coin that was replayed; None where none was.
+        coins_page: Name of the file beside the page that tells it whole.
     """
 
     title: str
@@ -48,6 +52,8 @@ class PageFacts:
     asset: str = ""
     proofs: Sequence[str] = field(default=())
     books: Sequence[BookReport] = ()
+    story: Story | None = None
+    coins_page: str = ""
 
 
 def write_page(path: Path, lake: Lake, facts: PageFacts) -> int:
@@ -70,7 +76,6 @@ def write_page(path: Path, lake: Lake, facts: PageFacts) -> int:
             "another time or on other assets, so each has a panel of its own."
         )
     text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        plotly=get_plotlyjs(),
         title=html.escape(facts.title),
         origin=html.escape(facts.origin),
         made=f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
@@ -78,22 +83,16 @@ def write_page(path: Path, lake: Lake, facts: PageFacts) -> int:
         cards=_cards(contents, facts.after, missing, left),
         price_title=html.escape(title),
         price_note=html.escape(note),
-        prices=_figure(price_figure(prices), "prices"),
-        coverage=_figure(coverage_figure(found), "coverage"),
+        prices=figure_html(price_figure(prices), "prices"),
+        coverage=figure_html(coverage_figure(found), "coverage"),
         coverage_note=_coverage_note(found, facts.after),
         books=_books(facts.books),
+        coins=_coins(facts),
         meanings="".join(_meaning(state) for state in STATES),
-        contents=_table(contents.iter_rows(named=True), contents.columns),
+        contents=table_html(contents.iter_rows(named=True), contents.columns),
         proofs="".join(f"<li>{html.escape(proof)}</li>" for proof in facts.proofs),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path.stat().st_size
-
-
-def _figure(figure: go.Figure, name: str) -> str:
-    config = {"displaylogo": False, "responsive": True, "displayModeBar": False}
-    return str(figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config))
+    return write_framed(path, facts.title, text)
 
 
 def _books(books: Sequence[BookReport]) -> str:
@@ -105,8 +104,23 @@ def _books(books: Sequence[BookReport]) -> str:
         "<section><h2>Order books, live</h2><p>Captured over a WebSocket that lost updates on purpose: "
         f"{updates:,} updates came, {breaks} times some were missing. A book is INVALID from the first update that "
         "does not fit until it is synchronised again; it is not served as valid in between.</p>"
-        f"{_figure(books_figure(books), 'books')}</section>"
+        f"{figure_html(books_figure(books), 'books')}</section>"
     )
+
+
+def _coins(facts: PageFacts) -> str:
+    """The section about a replayed coin: the story in words, and its windows around the reorganisation."""
+    story = facts.story
+    if story is None:
+        return ""
+    words = "".join(f"<li>{html.escape(line)}</li>" for line in story_words(story))
+    note = (
+        f"A simulated day of {story.coin}, replayed. Below, one line for each window around {story.about} (dotted): a "
+        "diamond is a version that says something else than the one before. Prices, alerts and supply are in "
+        f"{facts.coins_page}, beside this file."
+    )
+    chart = figure_html(states_figure(story), "coins")
+    return f"<section><h2>A stablecoin in a crisis</h2><p>{html.escape(note)}</p><ul>{words}</ul>{chart}</section>"
 
 
 def _coverage_note(found: Sequence[object], after: Sequence[StreamCoverage]) -> str:
@@ -146,26 +160,9 @@ def _cards(contents: pl.DataFrame, after: Sequence[StreamCoverage], missing: int
         (f"{valid}", "streams proven complete"),
         (f"{left}", f"holes left, of {missing} that were found" if missing else "holes"),
     ]
-    return "".join(f"<div class='card'><b>{value}</b><span>{html.escape(name)}</span></div>" for value, name in cards)
+    return cards_html(cards)
 
 
 def _meaning(state: str) -> str:
     colour, pattern = STATES[state]
-    kind = {"": "plain", ".": "dots", "/": "stripes", "x": "crossed"}[pattern]
-    return (
-        f"<tr><td><i class='swatch {kind}' style='background-color:{colour}'></i></td><th>{state}</th>"
-        f"<td>{html.escape(MEANINGS[state])}</td></tr>"
-    )
-
-
-def _table(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
-    head = "".join(f"<th>{html.escape(name.replace('_', ' '))}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(map(_cell, row.values())) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, (int, float)):
-        text = f"{value:,}" if isinstance(value, int) else f"{value:,.8g}" if value < 1e4 else f"{value:,.2f}"
-        return f"<td class='number'>{text}</td>"
-    return f"<td>{html.escape(str(value))}</td>"
+    return f"<tr><td>{swatch_html(colour, pattern)}</td><th>{state}</th><td>{html.escape(MEANINGS[state])}</td></tr>"

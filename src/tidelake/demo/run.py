@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import tidelake
-from tidelake.demo import live, recorded, simulated, tables
+from tidelake.demo import coins, live, recorded, simulated, tables
 from tidelake.demo.market import prepared
 from tidelake.demo.narrator import Narrator, Show
 from tidelake.demo.page import PageFacts, write_page
@@ -45,7 +45,7 @@ def run(
     tell = Narrator(show, say)
     lake = tidelake.open(folder)
     say(f"Tidelake, the whole path, offline. The lake is made in {folder}.")
-    facts = _simulated(lake, tell) if recordings is None else _recorded(lake, folder, tell, recordings)
+    facts = _simulated(lake, tell, page) if recordings is None else _recorded(lake, folder, tell, recordings)
     tables.trace(lake, tell)
     tables.tamper(lake, tell)
     tell.step("One page with the charts")
@@ -55,7 +55,7 @@ def run(
     return 1 if tell.failures else 0
 
 
-def _simulated(lake: tidelake.Lake, tell: Narrator) -> PageFacts:
+def _simulated(lake: tidelake.Lake, tell: Narrator, page: Path) -> PageFacts:
     market, server, since_ns, lost = prepared()
     with server:
         tour = simulated.Simulated(lake, tell, market, server, since_ns, lost)
@@ -65,7 +65,10 @@ def _simulated(lake: tidelake.Lake, tell: Narrator) -> PageFacts:
         tour.derive()
         tour.correction()
     tables.compare_prices(lake, tell, "BTC")
-    return replace(tour.facts(), books=live.capture_books(lake, tell))
+    books = live.capture_books(lake, tell)
+    coins_page = page.with_name(f"{page.stem}-coins.html")
+    story = coins.replay_crisis(lake, tell, coins_page)
+    return replace(tour.facts(), books=books, story=story, coins_page=coins_page.name)
 
 
 def _recorded(lake: tidelake.Lake, folder: Path, tell: Narrator, recordings: Path) -> PageFacts:

@@ -3,8 +3,28 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from tidelake.sim.answer import Answer, SimVenue
+from tidelake.sim.answer import Answer, Limit
+
+
+class Limited(Protocol):
+    """Who has a limit, as `sim.answer.SimVenue` says it."""
+
+    @property
+    def limit(self) -> Limit: ...
+
+    @property
+    def weight(self) -> Callable[[str, Mapping[str, str]], int]: ...
+
+    @property
+    def weight_header(self) -> str: ...
+
+    @property
+    def refuse(self) -> Callable[[float | None], Answer]: ...
+
+    @property
+    def banned(self) -> Callable[[float], Answer] | None: ...
 
 
 class Limiter:
@@ -16,7 +36,7 @@ class Limiter:
         clock: Seconds.
     """
 
-    def __init__(self, venue: SimVenue, *, enforce: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, venue: Limited, *, enforce: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.venue = venue
         self.enforce = enforce
         self.clock = clock

@@ -110,7 +110,8 @@ class BackgroundServer:
         return f"http://{self.host}:{self.port}"
 
     def _bind(self) -> socket.socket:
-        bound = socket.socket()
+        # asyncio sends without delay where the socket says that it is of TCP; else each answer waits 40 ms for an ACK
+        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((self.host, self.port))
         self.port = bound.getsockname()[1]
