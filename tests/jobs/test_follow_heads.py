@@ -161,13 +161,13 @@ def test_one_provider_alone_never_retracts_and_two_do_once_the_second_has_moved(
 
 
 def test_a_provider_that_lags_or_is_down_or_lies_takes_nothing_back(start_anvil, relayed):
-    genesis = ("--timestamp", "1700000000")
+    genesis = ("--no-mining", "--timestamp", "1700000000")
     url, liar = start_anvil(*genesis).url, start_anvil(*genesis).url
     second = relayed(url)
     mine(url, 10)
     payer = rpc(liar, "eth_accounts")[1]
     rpc(liar, "eth_sendTransaction", {"from": payer, "to": payer})
-    mine(liar, 29)  # another chain upon the same genesis, each of its headers with a right hash
+    mine(liar, 30)  # another chain upon the same genesis, each of its headers with a right hash
     assert (
         rpc(url, "eth_getBlockByNumber", "0x0", False)["hash"]
         == rpc(liar, "eth_getBlockByNumber", "0x0", False)["hash"]
@@ -230,14 +230,15 @@ def test_a_final_block_contradicted_by_two_halts_until_told_to_go_on(start_anvil
 
 
 def test_the_same_transaction_in_another_block_is_another_fact(start_anvil, relayed):
-    url = start_anvil(SLOTS, "32").url
+    url = start_anvil(SLOTS, "32", "--no-mining").url  # mining by itself it answers before a transaction has its block
     second = relayed(url)
     sender = rpc(url, "eth_accounts")[0]
     created = rpc(url, "eth_sendTransaction", {"from": sender, "data": EMITTER})
+    mine(url, 1)
     contract = rpc(url, "eth_getTransactionReceipt", created)["contractAddress"].lower()
     mine(url, 3)
     sent = rpc(url, "eth_sendTransaction", {"from": sender, "to": contract, "gas": hex(100_000)})
-    mine(url, 1)
+    mine(url, 2)
     old = rpc(url, "eth_getTransactionReceipt", sent)
     raw = rpc(url, "eth_getRawTransactionByHash", sent)
 
