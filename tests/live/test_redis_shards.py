@@ -2,6 +2,8 @@
 
 import os
 import signal
+from functools import partial
+from itertools import chain
 
 import pytest
 
@@ -9,9 +11,12 @@ from tests.stablecoins import fleets
 from tidelake.errors import ConfigError, SourceError
 from tidelake.live.redis_shards import RedisLink
 from tidelake.stablecoins.fleet import Fleet
+from tidelake.stablecoins.replay.csv_files import csv_files
+from tidelake.stablecoins.replay.csv_rows import CsvRows
 from tidelake.stablecoins.shards.coordinator import ShardedFleet
+from tidelake.stablecoins.shards.features import FeatureShards
 from tidelake.stablecoins.shards.links import ShardLost
-from tidelake.stablecoins.shards.worker import Save, encode
+from tidelake.stablecoins.shards.worker import Save, Worker, encode
 
 
 def test_shards_over_redis_say_the_same_also_where_one_is_killed(redis_server):
@@ -19,8 +24,8 @@ def test_shards_over_redis_say_the_same_also_where_one_is_killed(redis_server):
 
     links = []
 
-    def opened():
-        links.append(RedisLink(redis_server.url))
+    def opened(work):
+        links.append(RedisLink(redis_server.url, work))
         return links[-1]
 
     setups, seen = fleets.setups(), fleets.delivery(17, minutes=3)
@@ -39,8 +44,22 @@ def test_shards_over_redis_say_the_same_also_where_one_is_killed(redis_server):
     assert not any(link.process.is_alive() for link in links)
 
 
+def test_files_read_by_shards_of_features_over_redis_are_merged(redis_server, tmp_path):
+    (tmp_path / "ethereum").mkdir()
+    (tmp_path / "ethereum" / "price.csv").write_text(f"timestamp,coin,price\n{priced('USDC')}{priced('DAI')}")
+    (tmp_path / "volatility.csv").write_text("timestamp,market_volatility\n2024-01-01T00:00:01Z,0.5\n")
+    files = csv_files(tmp_path)
+    apart = FeatureShards(files, open_link=partial(RedisLink, redis_server.url), part=2)
+    assert list(chain.from_iterable(apart.batches())) == list(chain.from_iterable(CsvRows(files).batches()))
+    apart.close()
+
+
+def priced(coin):
+    return "".join(f"2024-01-01T00:00:0{second}Z,{coin},1.0\n" for second in range(3))
+
+
 def test_a_redis_that_goes_ends_the_run_with_what_to_do(redis_server):
-    sharded = ShardedFleet(fleets.setups(), shards=1, open_link=lambda: RedisLink(redis_server.url))
+    sharded = ShardedFleet(fleets.setups(), shards=1, open_link=partial(RedisLink, redis_server.url))
     redis_server.stop()
     with pytest.raises(SourceError, match="no Redis answers"):
         sharded.take_all(fleets.delivery(1, minutes=1)[:100], [])
@@ -50,7 +69,7 @@ def test_a_redis_that_goes_ends_the_run_with_what_to_do(redis_server):
 def test_what_was_asked_and_is_gone_from_redis_is_no_endless_wait(redis_server):
     import redis
 
-    link = RedisLink(redis_server.url)
+    link = RedisLink(redis_server.url, Worker)
     link.ask(encode(Save()))
     assert link.answer()
     assert link.process.pid
@@ -65,4 +84,4 @@ def test_what_was_asked_and_is_gone_from_redis_is_no_endless_wait(redis_server):
 
 def test_an_address_of_no_redis_is_refused():
     with pytest.raises(ConfigError):
-        RedisLink("http://localhost")
+        RedisLink("http://localhost", Worker)

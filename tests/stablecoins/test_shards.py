@@ -14,9 +14,10 @@ from tidelake.stablecoins.observation import Observation, Retraction
 from tidelake.stablecoins.records import AlertRow, CorrectionRow, IncidentRow, WindowRow
 from tidelake.stablecoins.replay.run import Replay
 from tidelake.stablecoins.shards import coordinator
-from tidelake.stablecoins.shards.coordinator import LIVES, ShardedFleet
+from tidelake.stablecoins.shards.coordinator import ShardedFleet
 from tidelake.stablecoins.shards.links import LocalLink, ProcessLink, ShardLost
 from tidelake.stablecoins.shards.router import CoinRouter, deal
+from tidelake.stablecoins.shards.shard import LIVES
 from tidelake.tables.read import scan
 from tidelake.tables.stablecoins import STABLECOIN_TABLES
 
@@ -145,8 +146,8 @@ def test_processes_say_the_same_also_where_one_is_killed_at_work(monkeypatch):
     monkeypatch.setattr(coordinator, "PART", 500)
     links = []
 
-    def opened():
-        links.append(ProcessLink())
+    def opened(work):
+        links.append(ProcessLink(work))
         return links[-1]
 
     setups, seen = fleets.setups(), fleets.delivery(9, minutes=3)

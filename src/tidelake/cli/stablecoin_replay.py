@@ -26,7 +26,7 @@ def register(stablecoins: typer.Typer) -> None:
             "stablecoins replay historical/",
             "stablecoins replay historical/ --coins USDC,USDT --speed 600 --jsonl output",
             "stablecoins replay terra_luna_2022/ --from bars --html terra.html",
-            "stablecoins replay historical/ --shards 2",
+            "stablecoins replay historical/ --feature-shards --shards 2",
         )
     )(replay)
 
@@ -48,6 +48,12 @@ def replay(
     shards: Annotated[
         int, typer.Option(min=0, help="Deal the coins out to so many processes; 0: all in this one. Rows are the same.")
     ] = 0,
+    feature_shards: Annotated[
+        bool,
+        typer.Option(
+            "--feature-shards", help="Read prices, liquidity, supply, volatility and sentiment in a process each."
+        ),
+    ] = False,
     bus: Annotated[
         str, typer.Option(help="Reach the shards over this Redis, such as redis://localhost:6379.", show_default=False)
     ] = "",
@@ -65,16 +71,21 @@ def replay(
     from tidelake.stablecoins.replay.bars import BarsFolder
     from tidelake.stablecoins.replay.control import ReplayControl
     from tidelake.stablecoins.replay.csv_folder import CsvFolder
+    from tidelake.stablecoins.replay.csv_rows import CsvRows
     from tidelake.stablecoins.replay.report import AlertLine, Narrator, summary
     from tidelake.stablecoins.replay.run import Replay
     from tidelake.stablecoins.shards.coordinator import ShardedFleet
+    from tidelake.stablecoins.shards.features import FeatureShards
     from tidelake.stablecoins.shards.links import OpenLink, ProcessLink
 
     opts = options(ctx)
-    if bus and not shards:
-        raise ConfigError("--bus is the way to shards; say how many with --shards")
+    if bus and not shards and not feature_shards:
+        raise ConfigError("--bus is the way to shards; ask for some with --shards or --feature-shards")
+    if feature_shards and kind is HistoryKind.bars:
+        raise ConfigError("--feature-shards read the files of --from csv; bars tell of prices alone")
     link: OpenLink = partial(RedisLink, bus) if bus else ProcessLink
-    history = BarsFolder(folder) if kind is HistoryKind.bars else CsvFolder(folder)
+    read = partial(FeatureShards, open_link=link) if feature_shards else CsvRows
+    history = BarsFolder(folder) if kind is HistoryKind.bars else CsvFolder(folder, read=read)
     for name, why in getattr(history, "refused", {}).items():
         opts.say(f"{name}: {why}")
     setups = history.setups(tuple(coin.strip() for coin in coins.split(",") if coin.strip()))
@@ -91,7 +102,7 @@ def replay(
         listen=Narrator(opts.say),
         open_fleet=partial(ShardedFleet, shards=shards, open_link=link) if shards else Fleet,
     )
-    with closing(found), keys(control, opts.say):
+    with closing(history), closing(found), keys(control, opts.say):
         report = found.run(history, control)
     opts.show([AlertLine.of(alert) for alert in report.alerts.values()], AlertLine)
     opts.say(summary(report))

@@ -9,12 +9,12 @@ import contextlib
 import multiprocessing
 import signal
 import uuid
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
 from tidelake.live.redis_bus import TIMEOUT_SECONDS, redis_away, redis_module, stream_entries
-from tidelake.stablecoins.shards.links import ShardLost, end
-from tidelake.stablecoins.shards.worker import Worker
+from tidelake.stablecoins.shards.links import Answerer, ShardLost, end
 
 KEPT_SECONDS: Final = 900
 BLOCK_MS: Final = 500
@@ -27,6 +27,7 @@ class RedisLink:
 
     Args:
         url: redis://, rediss:// or unix://.
+        work: Its work, by a name that another process can import.
 
     Attributes:
         process: It.
@@ -37,7 +38,7 @@ class RedisLink:
         SourceError: No Redis answers there.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, work: Callable[[], Answerer]) -> None:
         self._errors = redis_module(url)
         self._client = _connect(self._errors, url)
         try:
@@ -48,7 +49,7 @@ class RedisLink:
         name = uuid.uuid4().hex
         self._streams = f"tidelake:shard:{name}:asked", f"tidelake:shard:{name}:said"
         spawned = multiprocessing.get_context("spawn")
-        args = (url, *self._streams)
+        args = (url, *self._streams, work)
         self.process = spawned.Process(target=_serve, args=args, name="tidelake-shard", daemon=True)
         self.process.start()
 
@@ -102,10 +103,10 @@ def _next(client: Any, stream: str) -> bytes | None:
     return bytes(cells[BODY])
 
 
-def _serve(url: str, asked: str, said: str) -> None:
+def _serve(url: str, asked: str, said: str, work: Callable[[], Answerer]) -> None:
     """Answer what is asked until the end is told, the coordinator is gone, or Redis is."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a key pressed at the terminal is the coordinator's
-    module, worker = redis_module(url), Worker()
+    module, worker = redis_module(url), work()
     client = _connect(module, url)
     coordinator = multiprocessing.parent_process()
     with contextlib.suppress(module.RedisError):

@@ -77,6 +77,9 @@ class BarsFolder:
         """The coins, and what each is quoted in."""
         return dict(self._pairs)
 
+    def close(self) -> None:
+        """Nothing is to be ended here."""
+
     @property
     def fingerprint(self) -> str:
         """Differs where a file differs."""

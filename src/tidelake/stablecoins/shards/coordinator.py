@@ -3,8 +3,8 @@
 A shard that is lost is begun again from where it was saved last, and asked again what it was asked since.
 """
 
-import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Final
 
@@ -13,13 +13,13 @@ from tidelake.stablecoins.observation import Observation
 from tidelake.stablecoins.records import Record
 from tidelake.stablecoins.score import PRIOR, Exponents
 from tidelake.stablecoins.setup import CoinSetup
-from tidelake.stablecoins.shards.links import OpenLink, ShardLost
+from tidelake.stablecoins.shards.links import OpenLink
 from tidelake.stablecoins.shards.router import CoinRouter, deal
-from tidelake.stablecoins.shards.worker import Save, Start, Take, encode, read_said, read_saved
+from tidelake.stablecoins.shards.shard import Shard
+from tidelake.stablecoins.shards.worker import Save, Start, Take, Worker, encode, read_said, read_saved
 from tidelake.stablecoins.signals import Rules
 
 PART: Final = 10_000  # observations: while shards work on a part, the next one is routed
-LIVES: Final = 3  # of a shard between two saves
 
 
 class ShardedFleet:
@@ -51,10 +51,10 @@ class ShardedFleet:
         self.failed: dict[str, str] = dict(saved.failed) if saved else {}
         self._router = CoinRouter(setups, dealt, saved.unknown if saved else 0)
         self._order = {coin: place for place, coin in enumerate(setups)}
-        self._shards = [
-            _Shard(open_link, Start({coin: setups[coin] for coin in coins}, rules, powers, _of(saved, coins)))
-            for coins in dealt
+        self._starts = [
+            Start({coin: setups[coin] for coin in coins}, rules, powers, _of(saved, coins)) for coins in dealt
         ]
+        self._shards = [Shard(partial(open_link, Worker), encode(start)) for start in self._starts]
         for shard in self._shards:
             shard.answer()
 
@@ -70,7 +70,7 @@ class ShardedFleet:
 
     def take_all(self, seen: Sequence[Observation], out: list[Record]) -> None:
         """Take observations in order, and append what they give rise to."""
-        working: list[_Shard] = []
+        working: list[Shard] = []
         for start in range(0, len(seen), PART):
             messages = self._route(seen[start : start + PART])
             answers = [shard.answer() for shard in working]
@@ -83,10 +83,12 @@ class ShardedFleet:
     def save(self) -> SavedFleet:
         """The states of all machines; a fleet of the same coins goes on from them, in shards or not."""
         for shard in self._shards:
-            shard.ask_state()
+            shard.ask(encode(Save()))
         states: dict[str, bytes] = {}
-        for shard in self._shards:
-            states |= shard.saved().machines
+        for shard, start in zip(self._shards, self._starts, strict=True):
+            start.saved = read_saved(shard.answer())
+            shard.saved(encode(start))
+            states |= start.saved.machines
         return SavedFleet({coin: states[coin] for coin in self._order}, dict(self.failed), self.unknown)
 
     def close(self) -> None:
@@ -94,7 +96,7 @@ class ShardedFleet:
         for shard in self._shards:
             shard.close()
 
-    def _route(self, seen: Sequence[Observation]) -> "list[tuple[_Shard, bytes]]":
+    def _route(self, seen: Sequence[Observation]) -> list[tuple[Shard, bytes]]:
         route = self._router.route
         places: list[list[int]] = [[] for _ in self._shards]
         parts: list[list[Observation]] = [[] for _ in self._shards]
@@ -114,62 +116,6 @@ class ShardedFleet:
             told += [(place, order[row.coin], row) for place, row in zip(said.places, said.records, strict=True)]
         told.sort(key=itemgetter(0, 1))  # as one process goes through its coins; the records of each stay in order
         out.extend([row for _, _, row in told])
-
-
-class _Shard:
-    """A shard, and what it was asked since it was saved."""
-
-    def __init__(self, open_link: OpenLink, start: Start) -> None:
-        self.restarts = 0
-        self._open, self._start = open_link, start
-        self._since: list[bytes] = []
-        self._lives = LIVES
-        self._link = open_link()
-        self.ask(encode(start))
-
-    def ask(self, message: bytes) -> None:
-        self._since.append(message)
-        self._asked = True
-        try:
-            self._link.ask(message)
-        except ShardLost:
-            self._asked = False
-
-    def answer(self) -> bytes:
-        """What it says to what it was asked last."""
-        if self._asked:
-            with contextlib.suppress(ShardLost):
-                return self._link.answer()
-        while True:
-            self._lives -= 1
-            try:
-                return self._again()
-            except ShardLost:
-                if not self._lives:
-                    raise
-
-    def ask_state(self) -> None:
-        self.ask(encode(Save()))
-
-    def saved(self) -> SavedFleet:
-        """The answer to `ask_state`, from which the shard is begun again should it be lost."""
-        state = read_saved(self.answer())
-        self._start.saved = state
-        self._since, self._lives = [encode(self._start)], LIVES
-        return state
-
-    def close(self) -> None:
-        self._link.close()
-
-    def _again(self) -> bytes:
-        self._link.close()
-        self._link = self._open()
-        self.restarts += 1
-        said = b""
-        for message in self._since:
-            self._link.ask(message)
-            said = self._link.answer()
-        return said
 
 
 def _of(saved: SavedFleet | None, coins: Sequence[str]) -> SavedFleet | None:

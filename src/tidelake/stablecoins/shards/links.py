@@ -8,7 +8,6 @@ from multiprocessing.connection import Connection
 from typing import Final, Protocol
 
 from tidelake.errors import TidelakeError
-from tidelake.stablecoins.shards.worker import Worker
 
 CLOSE_SECONDS: Final = 5.0
 
@@ -38,14 +37,21 @@ class Link(Protocol):
         """End the shard."""
 
 
-OpenLink = Callable[[], Link]
+class Answerer(Protocol):
+    """A shard's work."""
+
+    def answer(self, message: bytes) -> bytes:
+        """What it says to a message."""
+
+
+OpenLink = Callable[[Callable[[], Answerer]], Link]
 
 
 class LocalLink:
     """A shard in this process, which works when it is asked."""
 
-    def __init__(self) -> None:
-        self._worker = Worker()
+    def __init__(self, work: Callable[[], Answerer]) -> None:
+        self._worker = work()
         self._said = b""
 
     def ask(self, message: bytes) -> None:
@@ -61,14 +67,17 @@ class LocalLink:
 class ProcessLink:
     """A shard in a process of its own, which is begun afresh and shares nothing.
 
+    Args:
+        work: Its work, by a name that another process can import.
+
     Attributes:
         process: It.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, work: Callable[[], Answerer]) -> None:
         spawned = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawned.Pipe()
-        self.process = spawned.Process(target=_serve, args=(theirs,), name="tidelake-shard", daemon=True)
+        self.process = spawned.Process(target=_serve, args=(theirs, work), name="tidelake-shard", daemon=True)
         self.process.start()
         theirs.close()
 
@@ -101,9 +110,9 @@ def end(process: multiprocessing.process.BaseProcess) -> None:
         process.join()
 
 
-def _serve(pipe: "Connection[bytes, bytes]") -> None:
+def _serve(pipe: "Connection[bytes, bytes]", work: Callable[[], Answerer]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a key pressed at the terminal is the coordinator's
-    worker = Worker()
+    worker = work()
     with contextlib.suppress(EOFError, OSError):
         while True:
             pipe.send_bytes(worker.answer(pipe.recv_bytes()))
