@@ -26,6 +26,7 @@ from tidelake.jobs.lending_status import lending_status
 from tidelake.jobs.market_work import MarketWork
 from tidelake.raw.store import Store
 from tidelake.raw.verify import verify
+from tidelake.transport.rpc_providers import NoProvider
 
 END = START + dt.timedelta(days=5)
 DAYS = [(START + dt.timedelta(days=i)).isoformat() for i in range(5)]
@@ -247,8 +248,14 @@ def test_a_store_that_fails_ends_the_run_with_its_own_error(store, serve, monkey
 
 def test_a_chain_without_providers_is_told_and_others_go_on(store):
     def none(name):
-        raise ConfigError(f"no provider for {name}")
+        raise NoProvider(f"no provider for {name}")
 
     report = collect_lending(store, MARKETS, START, END, CollectSettings(providers=none))
     assert report.exit_code == 1
     assert "no provider for gnosis" in report.summary
+
+
+def test_an_address_that_cannot_be_used_is_refused_before_anything_is_asked(store, monkeypatch):
+    monkeypatch.setenv("TIDELAKE_RPC_GNOSIS", "nonsense")
+    with pytest.raises(ConfigError, match="address 1 in TIDELAKE_RPC_GNOSIS"):
+        collect_lending(store, MARKETS, START, END, CollectSettings())

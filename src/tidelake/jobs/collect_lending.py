@@ -18,7 +18,7 @@ from tidelake.raw.codec import key_from_environment
 from tidelake.raw.store import Store
 from tidelake.transport.http import Http, Patience
 from tidelake.transport.rpc import RpcPool
-from tidelake.transport.rpc_providers import Provider, providers_from_environment
+from tidelake.transport.rpc_providers import NoProvider, Provider, providers_from_environment
 from tidelake.transport.rpc_upstream import Usage
 
 CALLS_SUPPOSED = 100  # that a market makes at a block, about, where nothing is known of it
@@ -65,7 +65,7 @@ def collect_lending(
         settings: How to go about it.
 
     Raises:
-        ConfigError: Nothing is asked for.
+        ConfigError: Nothing is asked for, or the address of a provider cannot be used.
         NotInLake: A market is of a family that is not read.
         StoreError: The lake's store failed; what was written until then stays.
         LedgerBroken: A lane does not hold.
@@ -116,7 +116,7 @@ async def _collect(
         async def run(plan: ChainPlan) -> list[MarketReport]:
             try:
                 providers = settings.providers(plan.chain.name)
-            except ConfigError as exc:
+            except NoProvider as exc:
                 return [_unasked(row, str(exc)) for row in _planned(plan, grid)]
             pool = RpcPool(plan.chain.name, providers, chain_id=plan.chain.chain_id, http=http)
             usage.append(pool.usage)
@@ -160,7 +160,7 @@ def _providers(chain: str, settings: CollectSettings) -> Sequence[Provider]:
     """Those of a chain; none where none are set."""
     try:
         return settings.providers(chain)
-    except ConfigError:
+    except NoProvider:
         return ()
 
 

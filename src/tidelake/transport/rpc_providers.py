@@ -22,6 +22,10 @@ ORDINARY = Pace(25, 1.0)  # our choice, for nodes that state no limit
 KEY_LENGTH = 12  # a shorter part of a path is a word such as "ethereum", and no key
 
 
+class NoProvider(ConfigError):
+    """No provider is set for a chain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Units:
     """What calls cost.
@@ -156,13 +160,14 @@ def providers_from_environment(chain: str, environ: Mapping[str, str] | None = N
     """The providers of a chain, in the order in which they are preferred.
 
     Raises:
-        ConfigError: The variable is not set, or an address in it cannot be used; it is told by its place.
+        NoProvider: The variable is not set.
+        ConfigError: An address in it cannot be used; it is told by its place.
     """
     variable = variable_of(chain)
     tried = (f"environment: {variable}",)
     addresses = re.split(r"[\s,]+", (os.environ if environ is None else environ).get(variable, "").strip())
     if addresses == [""]:
-        raise ConfigError(f"no provider for {chain}: set {variable} to the addresses of its nodes", tried=tried)
+        raise NoProvider(f"no provider for {chain}: set {variable} to the addresses of its nodes", tried=tried)
     found: list[Provider] = []
     for place, address in enumerate(addresses, start=1):
         try:

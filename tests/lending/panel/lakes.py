@@ -48,6 +48,14 @@ def fill(store, monkeypatch, cover_day=None):
     tell_prices(store, usdc=1, weth=2_000)
 
 
+def fill_with_an_hour(store, monkeypatch):
+    """One hour of the market is read, and no day."""
+    monkeypatch.setattr(silver_frames, "COMET", (comet(), USDC, WETH))
+    lane = LaneOf(store, positions_lane(MARKET))
+    record_day(lane, comet_chain(), markets()[MARKET], f"{DAY.isoformat()}T05", LAST, end_of(BEFORE) + 6 * 3_600 - 12)
+    lane.seal()
+
+
 def absorbed_debt():
     signature = "AbsorbDebt(address,address,uint256,uint256)"
     return log(signature, [address(1), address(2)], ["uint256"] * 2, [50_000_000, 6], comet())

@@ -20,6 +20,7 @@ from tests.lending.panel.lakes import (
     absorbed_weth,
     cover,
     fill,
+    fill_with_an_hour,
     retract,
     tell_prices,
 )
@@ -56,6 +57,22 @@ def test_days_and_markets_that_are_asked_for_are_there_whatever_the_lake_holds(l
         (MARKET, BEFORE, "NOT_COLLECTED"),
     ]
     assert lake.lending_panel(balanced=False).rows["date"].to_list() == [DAY]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(dt.date(2015, 7, 29), DAY), (DAY, dt.datetime.now(dt.UTC).date() + dt.timedelta(days=3))]
+)
+def test_days_before_the_first_chain_or_after_today_are_refused(lake, start, end):
+    with pytest.raises(NotInLake, match="2015-07-30"):
+        lake.lending_panel(start=start, end=end)
+
+
+def test_a_lake_of_hours_alone_is_told_apart_from_an_empty_one(tmp_path, monkeypatch):
+    lake = tidelake.open(tmp_path / "hours")
+    fill_with_an_hour(lake.store, monkeypatch)
+    lake.derive()
+    with pytest.raises(NotInLake, match="granularity hourly alone"):
+        lake.lending_panel()
 
 
 def test_panel_as_of_yesterday_is_the_panel_of_yesterday(lake):

@@ -16,7 +16,7 @@ STATUSES = {
     "SOURCE_FAILED": "Nobody answered when the market was asked for; asked again, somebody may.",
     "REFUSED": "What was answered cannot be true or is not whole; it was kept, and is not believed.",
     "RETRACTED": "The block that was read is no longer part of the chain, and the day was not read again yet.",
-    "NOT_COLLECTED": "The day was not asked for.",
+    "NOT_COLLECTED": "The tables hold nothing of the day: not asked for, not derived, or the answer is quarantined.",
 }
 OBSERVED = ("OK", "PARTLY_PRICED")
 GAPS = tuple(status for status in STATUSES if status not in (*OBSERVED, "NOT_DEPLOYED"))

@@ -26,6 +26,7 @@ from tidelake.tables.token_prices import TOKEN_PRICES
 PRICE_KEY = ("chain", "token", "grid_time")
 SIDES = ("debt", "seized")
 DAY = dt.timedelta(days=1)
+FIRST_DAY = dt.date(2015, 7, 30)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def read_panel(store: Store, asked: Asked) -> Panel:
 
     Raises:
         NotInLake: The lake holds no day of any market, a market that was asked for is neither in it nor in the
-            registry, or no day lies between start and end.
+            registry, no day lies between start and end, or one is before Ethereum's first or after today.
     """
     positions = _read_positions(store, asked.as_of)
     registry = known_markets()
@@ -128,12 +129,18 @@ def read_facts(
 
 
 def _read_positions(store: Store, as_of: dt.datetime | None) -> pl.DataFrame:
-    rows = scan(store, LENDING_POSITIONS, as_of=as_of, retracted=True).filter(pl.col("granularity") == "daily")
+    held = scan(store, LENDING_POSITIONS, as_of=as_of, retracted=True)
+    rows = held.filter(pl.col("granularity") == "daily")
     found = rows.with_columns(
         date=pl.col("grid_time").dt.date(),
         state=pl.when(pl.col("status") == "active").then("state").otherwise(pl.lit("RETRACTED")),
     ).collect()
     if found.is_empty():
+        if others := held.select(pl.col("granularity").unique()).collect()["granularity"].sort().to_list():
+            raise NotInLake(
+                f"the panel is of days, and the lake holds positions of granularity {', '.join(others)} alone. "
+                "`tidelake lending collect --granularity daily` collects days; the others stand in `lending_positions`."
+            )
         when = f" as of {as_of.isoformat()}" if as_of else ""
         raise NotInLake(
             f"the lake holds no day of any lending market{when}. `tidelake lending collect` collects them, and "
@@ -170,6 +177,12 @@ def _days(asked: Asked, positions: pl.DataFrame) -> tuple[dt.date, ...]:
     assert isinstance(first, dt.date), "there are rows, and their date is never null"
     assert isinstance(last, dt.date), "there are rows, and their date is never null"
     start, end = asked.start or first, asked.end or last + DAY
+    latest = dt.datetime.now(dt.UTC).date() + DAY
+    if start < FIRST_DAY or end > latest:
+        raise NotInLake(
+            f"the panel begins with {FIRST_DAY}, Ethereum's first day, at the earliest, and ends before "
+            f"{latest} at the latest; asked for {start} to {end} (exclusive)"
+        )
     if end <= start:
         raise NotInLake(
             f"no day lies between {start} and {end} (exclusive); the lake holds days from {first} to {last}"
