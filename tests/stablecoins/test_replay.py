@@ -11,7 +11,7 @@ from tests.stablecoins.histories import BEGIN, S
 from tidelake.errors import ConfigError
 from tidelake.raw.store import Store
 from tidelake.stablecoins.attestation import broken_link
-from tidelake.stablecoins.observation import Observation
+from tidelake.stablecoins.observation import Observation, Retraction
 from tidelake.stablecoins.outputs import DeltaOutput, JsonLines
 from tidelake.stablecoins.records import AttestationRow, WindowRow
 from tidelake.stablecoins.replay.bars import BarsFolder
@@ -109,6 +109,25 @@ def test_a_bare_number_is_no_time_and_its_row_is_told(folder):
     history = CsvFolder(folder)
     assert "the first is row 4" in history.refused["ethereum/price.csv price"]
     assert history.span_us[0] == 1_705_276_800 * S  # the sentiment and the volatility, told as text
+
+
+def test_a_retraction_names_facts_by_their_chain_and_is_refused_where_it_does_not(folder):
+    write(
+        folder,
+        ethereum__supply="timestamp,coin,net_supply_change,block_number,block_hash,tx_hash,log_index\n"
+        "2024-01-15T00:01:30Z,USDC,5,7,0xb,0xt,3\n",
+        ethereum__retractions="timestamp,reason,ids_out,ids_in\n"
+        "2024-01-15T00:02:00Z,chain_reorg,ethereum:0xb:0xt:3 ethereum:0xb:0xu:4,\n"
+        "2024-01-15T00:02:01Z,chain_reorg,chain:0xb:0xt:3,\n"
+        "2024-01-15T00:02:02Z,chain_reorg,ethereum:0xb:0xt:3,arbitrum:0xb:0xt:3\n",
+    )
+    history = CsvFolder(folder)
+    assert history.refused["ethereum/retractions.csv ids_out"] == "2 of 3 rows cannot be read; the first is row 1"
+    seen = [one for batch in history.batches() for one in batch if one.chain == "ethereum"]
+    (minted,) = [one for one in seen if one.feature == "supply"]
+    (taken,) = [one.told for one in seen if one.feature == "retract"]
+    assert isinstance(taken, Retraction)
+    assert taken.ids == (minted.id, "ethereum:0xb:0xu:4")
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,8 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
         coin: Canonical symbol; "" for what concerns all coins (heads, volatility, time).
         chain: Its name in `chains/`; "" for what is of no chain, such as a price by an exchange.
         source: Who told it: "coingecko", "defillama", "logs", "candles", "vader", "binance-spot".
-        id: The fact's own id: of chain facts "chain:block_hash:tx_hash:log_index", of others
-            "source:coin:feature:event_us".
+        id: The fact's own id: of chain facts "<chain>:block_hash:tx_hash:log_index", with the chain's name, of
+            others "source:coin:feature:event_us".
         value: Of gauges: a price in `quote`, US dollars, tokens, a ratio. Of "source": 0 is down, 1 is back, and what
             was missed has been told by then.
         units: Of "supply": smallest units minted (above zero) or burned (below), exact.

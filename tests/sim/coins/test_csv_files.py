@@ -98,7 +98,7 @@ def test_files_of_chains_hold_blocks_retractions_and_sources(history, folder):
     for fact in (each for each in told if isinstance(each, Fact) and each.chain == "arbitrum" and each.block_hash):
         row = supply[fact.tx_hash + str(fact.log_index)]
         assert (row["block_hash"], row["block_number"]) == (fact.block_hash, str(fact.block_number))
-        assert fact.id == f"chain:{row['block_hash']}:{row['tx_hash']}:{row['log_index']}"
+        assert fact.id == f"arbitrum:{row['block_hash']}:{row['tx_hash']}:{row['log_index']}"
     heads = [each for each in told if isinstance(each, Head) and each.chain == "ethereum"]
     for head, row in zip(heads, files["ethereum/heads.csv"], strict=True):
         assert (head.event_us, head.known_us) == (time_us(row["timestamp"]), time_us(row["known_at"]))

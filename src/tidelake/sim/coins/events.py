@@ -19,8 +19,8 @@ class Fact:
         known_us: When it was told.
         coin: Symbol; "" of volatility, which is the market's.
         chain: Where it was told of; "" of volatility.
-        id: "chain:block_hash:tx_hash:log_index" of supply, else "source:coin:feature:event_us"; on one chain it names
-            one fact.
+        id: "<chain>:block_hash:tx_hash:log_index" of supply, by the chain's name; else "source:coin:feature:event_us";
+            on one chain it names one fact.
         value: Price and volume in US dollars, liquidity in US dollars, circulating in tokens, the rest are ratios; 0 of
             supply.
         units: Of supply the smallest units minted, below zero burned; else 0.

@@ -97,7 +97,7 @@ class SupplyOfChain:
             coin=coin,
             chain=self._chain,
             source="logs",
-            id=f"chain:{digest}:{tx}:{place}",
+            id=f"{self._chain}:{digest}:{tx}:{place}",
             units=units,
             decimals=self._decimals[coin],
             block_number=number,

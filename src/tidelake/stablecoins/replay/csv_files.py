@@ -10,7 +10,7 @@ Columns are `timestamp` (ISO 8601; UTC where no zone is given), `coin`, and what
     volatility.csv   market_volatility, for all coins; in the folder itself
     heads.csv        block_number, tier2_timestamp, tier3_timestamp, tier2_block, tier3_block: where the chain stood
     retractions.csv  ids_out, ids_in, reason: facts of the chain that stand no longer, and those in their place; ids
-                     with spaces between, "chain:block_hash:tx_hash:log_index"
+                     with spaces between, "<chain>:block_hash:tx_hash:log_index", as "ethereum:0x12..:0x34..:7"
     sources.csv      source, up: one went down (0) or is back (1), and what was missed has been told by then
 
 Any file may have `source` and `known_at`; what has no `known_at` was known when it happened. A supply file may have
@@ -18,6 +18,7 @@ Any file may have `source` and `known_at`; what has no `known_at` was known when
 no `heads.csv`, its supply file is taken to hold all changes, and is final when the grace has passed.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -151,12 +152,14 @@ def _unify(file: CsvFile, part: Part, rows: pl.DataFrame, refused: dict[str, str
         coin=pl.col("coin").str.strip_chars() if "coin" in has else pl.lit(""),
         chain=pl.lit(file.chain),
         source=pl.col("source") if "source" in has else pl.lit(part.source),
-        value=pl.lit(0.0) if part.feature == "retract" else pl.col(part.column).cast(pl.Float64, strict=False),
+        value=_names_facts(has, file.chain)
+        if part.feature == "retract"
+        else pl.col(part.column).cast(pl.Float64, strict=False),
         amount=pl.col(part.column) if part.feature == "supply" else pl.lit(None, pl.String),
         block_number=pl.col("block_number").cast(pl.Int64, strict=False)
         if "block_number" in has and part.feature in ("supply", "head")
         else pl.lit(-1, pl.Int64),
-        native=_native(has) if part.feature == "supply" else pl.lit(None, pl.String),
+        native=_native(has, file.chain) if part.feature == "supply" else pl.lit(None, pl.String),
         **{
             column: (_time(column) if column.endswith("timestamp") else pl.col(column).cast(pl.Int64, strict=False))
             if part.feature == "head" and column in has
@@ -188,11 +191,20 @@ def _time(column: str) -> pl.Expr:
     return pl.coalesce(zoned.dt.epoch("us"), plain.dt.epoch("us"), spaced.dt.epoch("us"))
 
 
-def _native(has: set[str]) -> pl.Expr:
+def _native(has: set[str], chain: str) -> pl.Expr:
     """The fact's own id where the file tells block, transaction and log."""
     if not {"block_hash", "tx_hash", "log_index"} <= has:
         return pl.lit(None, pl.String)
-    return pl.format("{}:{}:{}:{}", pl.lit("chain"), "block_hash", "tx_hash", "log_index")
+    return pl.format("{}:{}:{}:{}", pl.lit(chain), "block_hash", "tx_hash", "log_index")
+
+
+def _names_facts(has: set[str], chain: str) -> pl.Expr:
+    """0 where all ids of a retraction are of the chain; null elsewhere: another form would silently name nothing."""
+    form = rf"^\s*(?:{re.escape(chain)}:\S+(?:\s+|$))+$"
+    named = [
+        pl.col(column).fill_null(f"{chain}:-").str.contains(form) for column in ("ids_out", "ids_in") if column in has
+    ]
+    return pl.when(pl.all_horizontal(named)).then(0.0)
 
 
 def observe(
