@@ -1,4 +1,4 @@
-"""The control of a replay, from another thread: pause, resume, speed, jump ahead, stop."""
+"""The control of a replay, from another thread: pause, resume, speed, jump to a time, stop."""
 
 import threading
 from typing import Final
@@ -20,6 +20,7 @@ class ReplayControl:
         self._paused = False
         self._stopped = False
         self._jump_us = 0
+        self._back = False
         self._turn = 0
         self.now_us = 0
 
@@ -58,16 +59,26 @@ class ReplayControl:
             self._tell()
 
     def jump(self, to_us: int) -> None:
-        """Play on to this time as fast as possible: nothing is left out, for what comes later rests on it.
+        """Play up to this time as fast as possible, also where the replay is paused, and stay so there.
 
-        Raises:
-            ValueError: It lies behind.
+        Nothing is left out, for what comes later rests on it. A time that lies behind is reached from the nearest state
+        that was kept before it, or from the start.
         """
         with self._changed:
-            if to_us < self.now_us:
-                raise ValueError("a replay runs forwards; start it again to see what was")
+            self._back = self._back or to_us < self.now_us
             self._jump_us = to_us
             self._tell()
+
+    @property
+    def jump_us(self) -> int:
+        """The last target of a jump, us UTC; 0 where there was none."""
+        return self._jump_us
+
+    def turn_back(self) -> bool:
+        """Whether a jump back was asked for; whoever plays asks once, and then goes back to before its target."""
+        with self._changed:
+            found, self._back = self._back and not self._stopped, False
+            return found
 
     def stop(self) -> None:
         with self._changed:
@@ -75,9 +86,13 @@ class ReplayControl:
             self._tell()
 
     @property
-    def hurries(self) -> bool:
-        """Whether nobody waits: as fast as possible, neither paused nor stopped."""
-        return not (self._speed or self._paused or self._stopped)
+    def interrupted(self) -> bool:
+        """Whether nothing more is to be played from here: stopped, or a jump back was asked for."""
+        return self._stopped or self._back
+
+    def hurries(self, until_us: int) -> bool:
+        """Whether nobody waits before this time."""
+        return not self.interrupted and (until_us <= self._jump_us or not (self._speed or self._paused))
 
     def wait(self, span_s: float, until_us: int) -> bool:
         """Wait until it is time, or something was changed; whether it is time.
@@ -87,9 +102,9 @@ class ReplayControl:
             until_us: The history's time that is waited for; one before the target of a jump is not.
         """
         with self._changed:
-            if self._stopped:
+            if self.interrupted or until_us <= self._jump_us:
                 return True
-            if not self._paused and (until_us <= self._jump_us or not self._speed or span_s <= 0):
+            if not self._paused and (not self._speed or span_s <= 0):
                 return True
             turn = self._turn
             self._changed.wait_for(lambda: self._turn != turn, None if self._paused else span_s)

@@ -43,6 +43,8 @@ def play(
 ) -> None:
     """Hand on each observation once its time has come by the virtual clock; all at once where nobody waits.
 
+    Ends with the history, or where the control is stopped or asked to jump back.
+
     Args:
         batches: In the order in which they were known.
         control: May be used from another thread meanwhile.
@@ -51,12 +53,11 @@ def play(
     """
     pace = _Pace(control, clock)
     for batch in batches:
-        if control.stopped:
+        if control.interrupted:
             return
-        if control.hurries:
+        if batch and control.hurries(batch[-1].known_us):
             take(batch)
-            if batch:
-                control.now_us = batch[-1].known_us
+            control.now_us = max(control.now_us, batch[-1].known_us)
             pace.begin_anew()
             continue
         waiting: list[Observation] = []
@@ -84,7 +85,7 @@ class _Pace:
         self._begun = False
 
     def reach(self, time_us: int) -> bool:
-        """Wait for the history's time; False where the replay was stopped meanwhile."""
+        """Wait for the history's time; False where the replay was stopped or turned back meanwhile."""
         control = self._control
         if not self._begun:
             self._from = (control.now_us or time_us, self._clock(), control.speed)
@@ -100,4 +101,4 @@ class _Pace:
             if control.wait(left, time_us):
                 if control.speed == 0 or left > 0:
                     self._from = (time_us, self._clock(), control.speed)
-                return not control.stopped
+                return not control.interrupted

@@ -4,6 +4,9 @@ A batch ends after so many observations or, where it is played slowly, so many s
 then its records are committed, then the states of all machines are written to one file. A killed run goes on from that
 file: it makes the batch that was being committed again, to the same end, and each table knows by its number whether it
 has it.
+
+A jump back begins again from a state that was kept before its target. What is made again on the way is what the tables
+have, and is not written; with the first observation beyond what was committed the run goes on as if it had not jumped.
 """
 
 import os
@@ -11,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -29,6 +33,7 @@ from tidelake.stablecoins.signals import Rules
 BATCH: Final = 250_000  # observations; their records take some tens of MB
 BATCH_S: Final = 5.0  # of the wall; a commit takes about a tenth of a second
 SETTLE_US: Final = 20 * 60 * MICROS
+MARKS: Final = 32
 
 
 class History(Protocol):
@@ -43,15 +48,26 @@ class Checkpoint(msgspec.Struct):
     Attributes:
         number: Of the batch; the tables have it.
         taken: Observations so far, with the clock's.
+        known_us: The virtual clock.
         counts: Records so far, by kind.
     """
 
     number: int
     taken: int
+    known_us: int
     fleet: SavedFleet
     sizes: dict[str, int]
     counts: dict[str, int]
     done: bool = False
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A state to which a jump back may return, by the virtual clock; None is that before the first observation."""
+
+    known_us: int = 0
+    taken: int = 0
+    fleet: SavedFleet | None = None
 
 
 @dataclass
@@ -100,7 +116,10 @@ class Replay:
         self._path = store.spool() / "stablecoins" / f"{name}.json"
         self._batch, self._listen, self._clock = batch, listen, clock
         saved = self._load()
-        self._fleet = open_fleet(setups, rules=rules, saved=saved.fleet if saved else None)
+        self._open = partial(open_fleet, setups, rules=rules)
+        self._marks = [Mark(), *([Mark(saved.known_us, saved.taken, saved.fleet)] if saved else [])]
+        self._known_us = self._marks[-1].known_us
+        self._fleet = self._open(saved=self._marks[-1].fleet)
         self._number = saved.number if saved else 0
         self._resumed_at = self._taken = self._committed = saved.taken if saved else 0
         self._begun = clock()
@@ -112,21 +131,32 @@ class Replay:
         self._jsonl = None if jsonl is None else JsonLines(jsonl / name, saved.sizes if saved else {})
         self._alerts: dict[str, AlertRow] = {}
         self._records: list[Record] = []
+        self._control = ReplayControl()
 
     def run(self, history: History, control: ReplayControl | None = None) -> ReplayReport:
         """Play what the run has not taken yet; returns at its end, or once the control stops it.
 
-        Stopped, it goes on from there when it is run again.
+        Stopped, it goes on when it is run again: from there, or after a jump back from where it had been before.
         """
-        control = control or ReplayControl()
+        self._control = control = control or ReplayControl()
+        control.now_us = self._known_us
         if not self._done:
             play(self._left(with_clock(history.batches(), SETTLE_US)), control, self._take)
+            while control.turn_back():
+                self._turn_back()
+                play(self._left(with_clock(history.batches(), SETTLE_US)), control, self._take)
             self._done = not control.stopped
-            if self._taken >= self._ends:
+            if self._taken >= max(self._ends, self._committed):
                 self._commit()
-        fleet = self._fleet
+        fleet = self._marks[-1].fleet if self._taken < self._committed else None
         return ReplayReport(
-            self._taken, self._resumed_at, self._done, self._counts, fleet.failed, fleet.unknown, self._alerts
+            max(self._taken, self._committed),
+            self._resumed_at,
+            self._done,
+            self._counts,
+            (fleet or self._fleet).failed,
+            (fleet or self._fleet).unknown,
+            self._alerts,
         )
 
     def close(self) -> None:
@@ -146,16 +176,42 @@ class Replay:
         take_all, records = self._fleet.take_all, self._records
         start = 0
         while start < len(batch):
-            end = self._ends if self._ends > self._taken else self._committed + self._batch
+            end = self._next_end()
             part = batch[start : start + end - self._taken]
             before = len(records)
             take_all(part, records)
-            if self._listen and len(records) > before:
-                self._listen(records[before:])
             self._taken += len(part)
+            self._known_us = max(self._known_us, part[-1].known_us)
             start += len(part)
-            if self._taken == end or (self._taken > self._ends and self._clock() - self._begun >= BATCH_S):
+            if self._listen and len(records) > before:
+                self._tell(self._listen, records[before:])
+            if self._taken <= self._committed:
+                records.clear()
+            elif self._taken == end or (self._taken > self._ends and self._clock() - self._begun >= BATCH_S):
                 self._commit()
+
+    def _next_end(self) -> int:
+        """So many observations are taken when the next batch ends, or what was committed before a jump back."""
+        if self._taken < self._committed:
+            return self._committed
+        return self._ends if self._ends > self._taken else self._committed + self._batch
+
+    def _tell(self, listen: Callable[[list[Record]], None], records: list[Record]) -> None:
+        """Hand on records; after a jump back, those up to its target were told before and are not told again."""
+        if self._taken <= self._committed:
+            records = [record for record in records if record.known_us > self._control.jump_us]
+        if records:
+            listen(records)
+
+    def _turn_back(self) -> None:
+        if self._taken > self._committed and self._taken >= self._ends:
+            self._commit()
+        self._records.clear()
+        mark = next(mark for mark in reversed(self._marks) if mark.known_us <= max(self._control.jump_us, 0))
+        self._fleet.close()
+        self._fleet = self._open(saved=mark.fleet)
+        self._taken = mark.taken
+        self._known_us = self._control.now_us = mark.known_us
 
     def _commit(self) -> None:
         records = self._records
@@ -178,7 +234,11 @@ class Replay:
 
     def _save(self) -> None:
         sizes = self._jsonl.sizes if self._jsonl else {}
-        state = Checkpoint(self._number, self._taken, self._fleet.save(), sizes, dict(self._counts), self._done)
+        fleet = self._fleet.save()
+        self._marks.append(Mark(self._known_us, self._taken, fleet))
+        if len(self._marks) > MARKS:
+            del self._marks[1:-1:2]  # those that stay lie further apart
+        state = Checkpoint(self._number, self._taken, self._known_us, fleet, sizes, dict(self._counts), self._done)
         self._write(self._path, msgspec.json.encode(state))
 
     @staticmethod
