@@ -1,8 +1,10 @@
-"""The stablecoin product of a lake: `lake.stablecoins.windows("USDC")`, as `tidelake stablecoins` reads it."""
+"""The stablecoin product of a lake: `lake.stablecoins.windows("USDC")`, as the command reads and plays it."""
 
 import datetime as dt
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from tidelake.client_book import Time, parse_time
 from tidelake.raw.store import Store
@@ -12,13 +14,60 @@ if TYPE_CHECKING:
 
     from tidelake.stablecoins.explaining import Line
     from tidelake.stablecoins.reading import Asked
+    from tidelake.stablecoins.records import Record
+    from tidelake.stablecoins.replay.running import RunningReplay
 
 
 @dataclass(frozen=True)
 class Stablecoins:
-    """What replays told of coins, in one lake. Times as text must name their zone."""
+    """Replays of coins, and what they told, in one lake. Times as text must name their zone."""
 
     store: Store
+
+    def replay(
+        self,
+        folder: Path | str | None = None,
+        *,
+        kind: Literal["csv", "bars", "lake"] = "csv",
+        coins: Sequence[str] = (),
+        start: Time | None = None,
+        end: Time | None = None,
+        assume_latency: dt.timedelta | None = None,
+        speed: float = 0.0,
+        run: str = "",
+        jsonl: Path | None = None,
+        shards: int = 0,
+        listen: "Callable[[list[Record]], None] | None" = None,
+    ) -> "RunningReplay":
+        """Begin to play a history in a thread of its own; what is returned steers it, and `wait` gives the report.
+
+        Args:
+            folder: Of "csv" and "bars".
+            kind: What the folder holds, or "lake" for what the lake does.
+            coins: Only these.
+            start, end: Of "lake": what was known in [start, end).
+            assume_latency: Of "lake": take the past and candles as known at most so long after their event.
+            speed: Seconds of the history in a second; 0 is as fast as possible.
+            run: Its name; default: made of the history and the coins, so that the same again goes on where it was.
+            jsonl: Folder for rolling files of JSON lines.
+            shards: Deal the coins out to so many processes.
+            listen: Gets records as they are made, in the thread of the replay.
+
+        Raises:
+            ConfigError: The folder is none of a history.
+            NotInLake: The lake holds nothing of these coins that was known then.
+        """
+        from tidelake.jobs.coin_replays import open_history, open_replay
+        from tidelake.stablecoins.replay.control import ReplayControl
+        from tidelake.stablecoins.replay.running import RunningReplay
+
+        where = None if folder is None else Path(folder)
+        since, until = _time(start), _time(end)
+        history = open_history(self.store, kind, where, start=since, end=until, assume_latency=assume_latency)
+        _, found = open_replay(
+            self.store, history, kind, coins=coins, run=run, jsonl=jsonl, shards=shards, listen=listen
+        )
+        return RunningReplay(found, history, ReplayControl(speed), ended=history.close)
 
     def windows(
         self,

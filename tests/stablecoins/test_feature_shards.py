@@ -46,6 +46,7 @@ def write_rows(folder, rng):
                 event, late = rng.randrange(8), rng.randrange(3)
                 coin = [rng.choice(("USDC", "DAI", "coingecko"))] if who else []
                 told = ",".join(rng.choice(("1", "2", "", "x")) for _ in values.split(","))
+                told = f"{chain}:{told}" if values == "ids_out" else told
                 lines.append(",".join([stamp(event), stamp(event + late), *coin, told]))
             (folder / chain / name).write_text("\n".join([",".join(columns), *lines]) + "\n")
     (folder / "volatility.csv").write_text(f"timestamp,market_volatility\n{stamp(3)},0.5\n")
@@ -67,6 +68,7 @@ def test_features_read_apart_are_merged_to_the_order_of_one_reader(tmp_path_fact
     write_rows(folder, random.Random(seed))
     files = csv_files(folder)
     one, apart = CsvRows(files), FeatureShards(files, open_link=LocalLink, part=part)
+    next(apart.batches(), None)  # left, as where a replay jumps back
     assert rows(apart) == rows(one)
     assert apart.told == one.told
 

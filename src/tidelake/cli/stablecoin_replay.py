@@ -2,21 +2,21 @@
 
 from contextlib import closing
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tidelake.cli.options import DONE, DONE_WITH_GAPS, example, options
-from tidelake.cli.times import point
+from tidelake.cli.times import point, span
 
 
 class HistoryKind(StrEnum):
-    """What a folder of history holds."""
+    """Where a history lies, and in which form."""
 
     csv = "csv"
     bars = "bars"
+    lake = "lake"
 
 
 def register(stablecoins: typer.Typer) -> None:
@@ -27,18 +27,33 @@ def register(stablecoins: typer.Typer) -> None:
             "stablecoins replay historical/ --coins USDC,USDT --speed 600 --jsonl output",
             "stablecoins replay terra_luna_2022/ --from bars --html terra.html",
             "stablecoins replay historical/ --feature-shards --shards 2",
+            "stablecoins replay --from lake --coins USDC --start 2025-09-01 --end 2025-09-08 --assume-latency 90s",
         )
     )(replay)
 
 
 def replay(
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Folder of the history.", exists=True, file_okay=False)],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of the history; none for the lake.", exists=True, file_okay=False),
+    ] = None,
     kind: Annotated[
         HistoryKind,
-        typer.Option("--from", help="csv: <chain>/price.csv and so on; bars: USDCUSDT_1m.parquet and so on."),
+        typer.Option(
+            "--from", help="csv: <chain>/price.csv and so on; bars: USDCUSDT_1m.parquet and so on; lake: what it holds."
+        ),
     ] = HistoryKind.csv,
     coins: Annotated[str, typer.Option(help="Only these, such as USDC,DAI.")] = "",
+    start: Annotated[str, typer.Option(help="Of the lake: what was known from then on, such as 2025-09-01.")] = "",
+    end: Annotated[str, typer.Option(help="Of the lake: and before then.")] = "",
+    assume_latency: Annotated[
+        str,
+        typer.Option(
+            help="Of the lake: take the past and candles as known so long after their event, such as 90s.",
+            metavar="SPAN",
+        ),
+    ] = "",
     speed: Annotated[
         float, typer.Option(min=0.0, help="Seconds of history in a second; 0 is as fast as possible.")
     ] = 0.0,
@@ -66,49 +81,50 @@ def replay(
     """
     from tidelake.cli.replay_keys import keys
     from tidelake.errors import ConfigError
-    from tidelake.live.redis_shards import RedisLink
-    from tidelake.stablecoins.fleet import Fleet
-    from tidelake.stablecoins.replay.bars import BarsFolder
+    from tidelake.jobs.coin_replays import open_history, open_replay
     from tidelake.stablecoins.replay.control import ReplayControl
-    from tidelake.stablecoins.replay.csv_folder import CsvFolder
-    from tidelake.stablecoins.replay.csv_rows import CsvRows
     from tidelake.stablecoins.replay.report import AlertLine, Narrator, summary
-    from tidelake.stablecoins.replay.run import Replay
-    from tidelake.stablecoins.shards.coordinator import ShardedFleet
-    from tidelake.stablecoins.shards.features import FeatureShards
-    from tidelake.stablecoins.shards.links import OpenLink, ProcessLink
 
     opts = options(ctx)
     if bus and not shards and not feature_shards:
         raise ConfigError("--bus is the way to shards; ask for some with --shards or --feature-shards")
-    if feature_shards and kind is HistoryKind.bars:
-        raise ConfigError("--feature-shards read the files of --from csv; bars tell of prices alone")
-    link: OpenLink = partial(RedisLink, bus) if bus else ProcessLink
-    read = partial(FeatureShards, open_link=link) if feature_shards else CsvRows
-    history = BarsFolder(folder) if kind is HistoryKind.bars else CsvFolder(folder, read=read)
-    for name, why in getattr(history, "refused", {}).items():
-        opts.say(f"{name}: {why}")
-    setups = history.setups(tuple(coin.strip() for coin in coins.split(",") if coin.strip()))
+    lake = opts.open_lake() if kind is HistoryKind.lake else None
+    history = open_history(
+        lake.store if lake else None,
+        kind.value,
+        folder,
+        start=point(start),
+        end=point(end),
+        assume_latency=span("--assume-latency", assume_latency) if assume_latency else None,
+        feature_shards=feature_shards,
+        bus=bus,
+    )
     control = ReplayControl(speed)
     if target := point(jump):
         control.jump(int(target.timestamp()) * 1_000_000)
-    store = opts.open_lake(make=True).store
-    name = run or f"{kind.value}-{history.fingerprint}-{'-'.join(sorted(setups))}"
-    found = Replay(
-        store,
-        name,
-        setups,
-        jsonl=jsonl,
-        listen=Narrator(opts.say),
-        open_fleet=partial(ShardedFleet, shards=shards, open_link=link) if shards else Fleet,
-    )
-    with closing(history), closing(found), keys(control, opts.say):
-        report = found.run(history, control)
+    names = [coin.strip() for coin in coins.split(",") if coin.strip()]
+    with closing(history):
+        store = (lake or opts.open_lake(make=True)).store
+        name, found = open_replay(
+            store,
+            history,
+            kind.value,
+            coins=names,
+            run=run,
+            jsonl=jsonl,
+            shards=shards,
+            bus=bus,
+            listen=Narrator(opts.say),
+        )
+        for what, why in history.refused.items():
+            opts.say(f"{what}: {why}")
+        with closing(found), keys(control, opts.say):
+            report = found.run(history, control)
     opts.show([AlertLine.of(alert) for alert in report.alerts.values()], AlertLine)
     opts.say(summary(report))
     if html is not None:
         from tidelake.stablecoins.page.page import write_replay_page
 
         opts.say(f"{html}: {write_replay_page(html, store, run=name):,} bytes")
-    bad = report.failed or report.unknown or not report.done or getattr(history, "refused", {})
+    bad = report.failed or report.unknown or not report.done or history.refused
     raise typer.Exit(DONE_WITH_GAPS if bad else DONE)

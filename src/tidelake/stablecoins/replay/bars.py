@@ -43,12 +43,16 @@ PLACES: Final = (("open", 0), ("low", MINUTE_US // 2), ("high", MINUTE_US // 2),
 class BarsFolder:
     """The bars of a folder.
 
+    Attributes:
+        refused: Nothing: a file that cannot be read ends the reading.
+
     Raises:
         ConfigError: It holds none, or none of a coin besides those of BTC.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.refused: dict[str, str] = {}
         self._pairs: dict[str, str] = {}
         frames = []
         for path in sorted(folder.glob("*_1m.parquet")):

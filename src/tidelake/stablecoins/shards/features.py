@@ -98,6 +98,7 @@ class FeatureShards:
             if of_name
         }
         self._rows: dict[str, int] = {}
+        self._runs: list[_Run] = []
         found: list[Told] = []
         for name, (shard, start) in self._shards.items():
             opened = _read_opened(shard.answer())
@@ -120,8 +121,10 @@ class FeatureShards:
         return sum(shard.restarts for shard, _ in self._shards.values())
 
     def batches(self) -> Iterator[list[Observation]]:
-        """All of them, as `CsvRows` orders them."""
-        runs = [
+        """All of them, as `CsvRows` orders them; may be begun again before it has ended."""
+        for run in self._runs:
+            run.let_go()
+        self._runs = runs = [
             _Run(shard, start, self._rows[name], self._part)
             for name, (shard, start) in self._shards.items()
             if self._rows[name]
@@ -173,6 +176,13 @@ class _Run:
         self._shard.saved(self._start)
         if self.more:
             self._ask()
+
+    def let_go(self) -> None:
+        """Take the answer that nobody waited for any more."""
+        if self._asked > self._read:
+            self._shard.answer()
+            self._shard.saved(self._start)
+            self._read = self._asked
 
     def up_to(self, bound: Key) -> tuple[list[Key], list[Observation]]:
         """Take out what is not after the bound."""
