@@ -12,9 +12,10 @@ import datetime as dt
 import json
 import urllib.request
 
-from tests.chains.evm_code import MULTICALL3, STAGE, answering, deploying, emitting, script
+from tests.chains.evm_code import MULTICALL3, STAGE, answering, emitting, script
 from tidelake.chains.addresses import checksummed
 from tidelake.chains.registry import chain
+from tidelake.sim.tokens.assembler import deploying
 
 CHAIN = chain("ink")  # Multicall3 stands there from its first block on, and hashes are proven
 START = dt.date(2024, 1, 1)

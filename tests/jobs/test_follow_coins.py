@@ -10,11 +10,12 @@ import msgspec
 import pytest
 
 from tests.anvil_node import SLOTS
-from tests.chains.evm_code import STAGE, deploying, emitting, script
+from tests.chains.evm_code import STAGE, emitting, script
 from tests.jobs.chain_relay import relay, rpc
 from tests.jobs.test_follow_heads import Listener, block_zero, chain_of, follower, provider, run
 from tests.stablecoins.tokens import NOBODY, TRANSFER, word
 from tidelake.jobs.block_logs import BlockLogs
+from tidelake.sim.tokens.assembler import deploying
 from tidelake.stablecoins.chain_words import ChainWords
 from tidelake.stablecoins.coin_setup import coin_setup
 from tidelake.stablecoins.fleet import Fleet

@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 
 import tidelake
-from tests.chains.evm_code import STAGE, deploying, emitting, script
+from tests.chains.evm_code import STAGE, emitting, script
 from tests.jobs.chain_relay import mine, relay, rpc
 from tests.jobs.coin_server import serving_coins
 from tests.jobs.test_follow_coins import HOLDER, coin_at
@@ -18,6 +18,7 @@ from tidelake.jobs.coin_polls import PollSettings
 from tidelake.jobs.watch_coins import CoinWatch
 from tidelake.providers.registry import COIN_SOURCES
 from tidelake.raw.verify import verify
+from tidelake.sim.tokens.assembler import deploying
 from tidelake.transport.rates import Pace
 
 S = 1_000_000

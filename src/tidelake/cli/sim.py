@@ -1,4 +1,4 @@
-"""Commands that simulate: sim venue, sim chain, sim coins, sim playback."""
+"""Commands that simulate: sim venue, sim chain, sim coins, sim tokens, sim playback."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +10,7 @@ from tidelake.cli.options import example, options
 from tidelake.cli.serving import Host, Port, serve
 from tidelake.cli.sim_chain import chain
 from tidelake.cli.sim_coins import coins
+from tidelake.cli.sim_tokens import tokens
 
 if TYPE_CHECKING:
     from tidelake.raw.frame import Frame
@@ -37,6 +38,9 @@ def register(app: typer.Typer) -> None:
             "sim coins --days 30 --out ./mine --plain",
         )
     )(coins)
+    sim.command(
+        epilog=example("sim tokens http://127.0.0.1:8545 --every 2", "sim tokens http://127.0.0.1:8545 --blocks 100")
+    )(tokens)
     sim.command(epilog=example("sim playback ./captures/COINBASE.gz --from cryptofeed --speed 10"))(playback)
     app.add_typer(sim)
 

@@ -1,0 +1,1 @@
+"""Tokens of both mint styles for a real node, such as `anvil`."""
