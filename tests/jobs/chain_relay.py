@@ -36,6 +36,7 @@ class Relay:
         behind: So many of the newest blocks it hides.
         down: It answers 503.
         hides_logs: It tells no logs.
+        asked: Calls that it was asked.
         url: Where it is.
     """
 
@@ -44,6 +45,7 @@ class Relay:
         self.behind = 0
         self.down = False
         self.hides_logs = False
+        self.asked = 0
         self.url = ""
         self._frozen: dict[Any, Any] | None = None
 
@@ -61,6 +63,7 @@ class Relay:
 
     def answer(self, call):
         method, params = call["method"], call["params"]
+        self.asked += 1
         if self.hides_logs and method == "eth_getLogs":
             return []
         if self._frozen is not None and method.startswith("eth_getBlockBy"):

@@ -6,7 +6,7 @@ import pytest
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
-from tests.stablecoins.tokens import APPROVAL, BURN, DESTROYED, ISSUE, REDEEM, TRANSFER, USDC_MINT, word
+from tests.stablecoins.tokens import APPROVAL, BURN, DESTROYED, ISSUE, REDEEM, SIGNS, TRANSFER, USDC_MINT, word
 from tidelake.errors import ConfigError, SourceError
 from tidelake.sim.tokens.play import STYLES, TokenPlay
 
@@ -93,15 +93,11 @@ def test_play_of_a_seed_is_the_same_again_and_the_logs_that_stand_add_up_to_the_
     assert [other.step() for _ in range(40)] == steps
     assert {step.depth for step in steps} >= {1, 2, 3, 4}
     assert {True, False} == {step.again > 0 for step in steps if step.depth}
-    signs = {
-        "USDC": {USDC_MINT: 1, BURN: -1},
-        "USDT": {ISSUE: 1, REDEEM: -1, DESTROYED: -1},
-    }
     for name in STYLES:
         asked = {"fromBlock": "0x0", "toBlock": "latest", "address": play.addresses[name]}
         logs = play.ask("eth_getLogs", asked)
-        assert {log["topics"][0] for log in logs} >= set(signs[name])
-        units = [signs[name].get(log["topics"][0], 0) * int(log["data"][-64:], 16) for log in logs]
+        assert {log["topics"][0] for log in logs} >= set(SIGNS[name])
+        units = [SIGNS[name].get(log["topics"][0], 0) * int(log["data"][-64:], 16) for log in logs]
         assert sum(units) == play.supply(name) == other.supply(name)
 
 

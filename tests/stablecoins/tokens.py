@@ -21,6 +21,8 @@ DECREASED = "0x1b7e18241beced0d7f41fbab1ea8ed468732edbcb74ec4420151654ca71c8a63"
 FRAX_MINTED = "0x1c0ed02ca521f3f5782d6c218460a4d053afba959cf41837f405d16e201e31c5"
 FRAX_BURNED = "0xfead881ad94a58eeaebfdbce8eeb9906a0f42f0c896bab64a6ad08371608131a"
 NOBODY = "0x" + 40 * "0"
+# What changes a supply, by first topic: the last word of the data says by how much.
+SIGNS = {"USDC": {USDC_MINT: 1, BURN: -1}, "USDT": {ISSUE: 1, REDEEM: -1, DESTROYED: -1}}
 
 
 def word(value):

@@ -1,0 +1,93 @@
+"""Reorganisations of a chain with both mint styles, followed to the machines of both coins: exact, soon, never by one.
+
+Corrections, windows and tiers are held against dictionaries that are read from the node itself before and after.
+"""
+
+import os
+import time
+
+import pytest
+
+from tests.jobs.issuer_chain import Watch, assert_windows_say, followed, issuers
+from tests.jobs.test_follow_heads import FAST, provider, run
+from tidelake.chains.heads import Correction
+from tidelake.stablecoins.records import CorrectionRow, IncidentRow
+
+SLOTS = 32  # a block is final once 64 stand on it
+SECONDS = 5.0
+
+
+async def settled(chain, watch, listener):
+    """What the chain is once all of it is known; every window is held against it."""
+    tags = chain.tags()
+    await listener.until(lambda: watch.knows(tags))
+    count = chain.count()
+    assert_windows_say(watch.windows(), count, tags[1])
+    return count, tags[0]
+
+
+def assert_exact(rows, before, after, depth):
+    """The rows are what the dictionaries differ by: each fact that went out once, with its units and time."""
+    for name, gone in ((name, {i: x for i, x in before[name].items() if i not in after[name]}) for name in before):
+        mine = [row for row in rows if row.coin == name]
+        assert {row.event_id: (int(row.net_supply_change.scaleb(6)), row.event_us) for row in mine} == {
+            place: told[:2] for place, told in gone.items()
+        }
+        assert len(mine) == len(gone)
+        assert {row.status for row in mine} <= {"invalidated"}
+        assert {row.reason for row in mine} <= {"chain_reorg"}
+    assert rows, depth
+
+
+def reorg_of(depth, *, every_s, start_anvil, seed):
+    """Seconds from the fork of that depth to the record of the last fact that it took back."""
+
+    async def scenario(listener, following):
+        chain.grow(70)
+        again = chain.grow(depth)
+        before, tiers = await settled(chain, watch, listener)
+        began = time.monotonic()
+        chain.fork(depth, again)
+        after = chain.count()
+        await listener.until(lambda: watch.corrected_at != [])
+        assert_exact(watch.of(CorrectionRow), before, after, depth)
+        seconds = watch.corrected_at[-1] - began
+        (told,) = [one for one in listener.told if isinstance(one, Correction)]
+        assert [block.number for block in told.out] == list(range(tiers.head - depth + 1, tiers.head + 1))
+        assert told.tiers_out == tuple(tiers.of(block.number) for block in told.out)
+        assert told.providers == ("alpha", "beta")
+        again_now = [place for place in after["USDC"] | after["USDT"] if place.split(":")[2] == again]
+        again_then = [place for place in before["USDC"] | before["USDT"] if place.split(":")[2] == again]
+        assert again_now != again_then  # the same transaction in another block is another fact
+        await settled(chain, watch, listener)
+        chain.grow(80)  # all that was changed becomes final
+        await settled(chain, watch, listener)
+        assert not watch.of(IncidentRow)
+        assert len(watch.of(CorrectionRow)) == sum(len(set(before[name]) - set(after[name])) for name in before)
+        return seconds
+
+    with issuers(start_anvil, SLOTS, seed) as (chain, node, second):
+        watch = Watch()
+        both = provider("alpha", node), provider("beta", second.url)
+        return run(followed(chain, watch, both, scenario, every_s))
+
+
+DEPTHS = [1, 2, 12, 32, 64]
+
+
+@pytest.mark.parametrize(
+    "depth", [pytest.param(n, marks=() if n in DEPTHS else pytest.mark.soak) for n in range(1, 65)]
+)
+def test_reorg_of_both_mint_styles_is_corrected_exactly_within_five_seconds(start_anvil, depth):
+    seconds = reorg_of(depth, every_s=FAST, start_anvil=start_anvil, seed=depth)
+    assert seconds < SECONDS
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("depth", range(1, 65))
+def test_reorg_is_corrected_within_five_seconds_at_the_ordinary_pace_of_questions(start_anvil, depth):
+    seconds = reorg_of(depth, every_s=2.0, start_anvil=start_anvil, seed=1_000 + depth)
+    assert seconds < SECONDS
+    if path := os.environ.get("TIDELAKE_REORG_SECONDS"):
+        with open(path, "a") as file:
+            file.write(f"{depth} {seconds:.3f}\n")
