@@ -3,11 +3,11 @@
 Corrections, windows and tiers are held against dictionaries that are read from the node itself before and after.
 """
 
-import os
 import time
 
 import pytest
 
+from tests.jobs.chain_relay import relay
 from tests.jobs.issuer_chain import Watch, assert_windows_say, followed, issuers
 from tests.jobs.test_follow_heads import FAST, provider, run
 from tidelake.chains.heads import Correction
@@ -72,12 +72,12 @@ def reorg_of(depth, *, every_s, start_anvil, seed):
         return run(followed(chain, watch, both, scenario, every_s))
 
 
-DEPTHS = [1, 2, 12, 32, 64]
+def depths():
+    """Five of them in every run, all of them in the soak."""
+    return [pytest.param(n, marks=() if n in (1, 2, 12, 32, 64) else pytest.mark.soak) for n in range(1, 65)]
 
 
-@pytest.mark.parametrize(
-    "depth", [pytest.param(n, marks=() if n in DEPTHS else pytest.mark.soak) for n in range(1, 65)]
-)
+@pytest.mark.parametrize("depth", depths())
 def test_reorg_of_both_mint_styles_is_corrected_exactly_within_five_seconds(start_anvil, depth):
     seconds = reorg_of(depth, every_s=FAST, start_anvil=start_anvil, seed=depth)
     assert seconds < SECONDS
@@ -85,9 +85,64 @@ def test_reorg_of_both_mint_styles_is_corrected_exactly_within_five_seconds(star
 
 @pytest.mark.soak
 @pytest.mark.parametrize("depth", range(1, 65))
-def test_reorg_is_corrected_within_five_seconds_at_the_ordinary_pace_of_questions(start_anvil, depth):
+def test_reorg_is_corrected_within_five_seconds_at_the_ordinary_pace_of_questions(start_anvil, depth, record_property):
     seconds = reorg_of(depth, every_s=2.0, start_anvil=start_anvil, seed=1_000 + depth)
+    record_property("seconds", seconds)
     assert seconds < SECONDS
-    if path := os.environ.get("TIDELAKE_REORG_SECONDS"):
-        with open(path, "a") as file:
-            file.write(f"{depth} {seconds:.3f}\n")
+
+
+def test_nothing_is_taken_back_on_the_word_of_one_where_others_lag_are_down_or_lie(start_anvil):
+    async def scenario(listener, following):
+        async def fork_that_only_one_tells(hold_back, let_go):
+            """A fork of five blocks, which two tell only once the second is let go."""
+            again = chain.grow(5)
+            before, _ = await settled(chain, watch, listener)
+            times = chain.tags()[1]
+            known, records = len(watch.corrected_at), len(watch.of(CorrectionRow))
+            hold_back()
+            chain.fork(5, again)
+            after = chain.count()
+            await listener.until(lambda: following.tracker.state == "DISAGREE")
+            asked = second.asked + third.asked
+            await listener.until(lambda: second.asked + third.asked > asked + 20)  # they are heard some rounds long
+            assert len(watch.of(CorrectionRow)) == records
+            assert_windows_say(watch.windows(), before, times)
+            let_go()
+            await listener.until(lambda: following.tracker.standings["beta"] != "GONE", seconds=30)  # asked again
+            began = time.monotonic()
+            await listener.until(lambda: len(watch.corrected_at) > known)
+            assert watch.corrected_at[-1] - began < SECONDS
+            assert_exact(watch.of(CorrectionRow)[records:], before, after, 5)
+            await settled(chain, watch, listener)
+
+        def both_freeze():
+            second.freeze()
+            third.freeze()
+
+        def goes_down():
+            second.down = True
+
+        def comes_back():
+            second.down = False
+
+        chain.grow(70)
+        await settled(chain, watch, listener)
+        await fork_that_only_one_tells(both_freeze, second.thaw)  # the third still tells the blocks that went out
+        third.node_url = liar
+        third.thaw()
+        await listener.until(lambda: following.tracker.standings["gamma"] == "DISAGREES")
+        await fork_that_only_one_tells(goes_down, comes_back)  # and the third tells another chain
+        second.hides_logs = True
+        records = len(watch.of(CorrectionRow))
+        chain.grow(10)
+        await settled(chain, watch, listener)
+        assert len(watch.of(CorrectionRow)) == records
+        assert not watch.of(IncidentRow)
+
+    with issuers(start_anvil, SLOTS, 5) as (chain, node, second), issuers(start_anvil, SLOTS, 6) as (other, liar, _):
+        assert chain.zero() == other.zero()
+        other.grow(60)
+        watch = Watch()
+        with relay(node) as third:
+            providers = provider("alpha", node), provider("beta", second.url), provider("gamma", third.url)
+            run(followed(chain, watch, providers, scenario))
