@@ -19,6 +19,7 @@ from tidelake.jobs.block_logs import BlockLogs
 from tidelake.jobs.coin_feeds import CoinFeeds, polled_feeds
 from tidelake.jobs.coin_polls import PollSettings
 from tidelake.jobs.follow_heads import HeadFollower
+from tidelake.jobs.record_writer import RecordWriter
 from tidelake.raw.store import Store
 from tidelake.stablecoins.chain_words import ChainWords
 from tidelake.stablecoins.coin import Coin
@@ -34,7 +35,6 @@ from tidelake.transport.http import Http
 from tidelake.transport.logger import logger
 from tidelake.transport.rpc_providers import Provider
 
-COMMIT_S = 5.0
 TOLD_OF_NO_CHAIN = ("price", "volume")  # by providers that are polled
 
 
@@ -124,11 +124,9 @@ class CoinWatch:
         }
         self._fleet = Fleet(self._setups)
         self._lanes = {(name, lane.name) for name, setup in self._setups.items() for lane in setup.chains}
-        self._delta = DeltaOutput(store, self.run_name)
-        self._jsonl = None if jsonl is None else JsonLines(jsonl / self.run_name)
-        self._records: list[Record] = []
-        self._counts: Counter[str] = Counter()
-        self._number = self._taken = 0
+        lines = None if jsonl is None else JsonLines(jsonl / self.run_name)
+        self._writer = RecordWriter(DeltaOutput(store, self.run_name), lines)
+        self._taken = 0
         self._feeds: CoinFeeds | None = None
         self._followers: list[HeadFollower] = []
         self._ended: dict[str, str] = {}
@@ -140,7 +138,7 @@ class CoinWatch:
             StoreError, TableMoved: The lake could not be written.
         """
         async with AsyncExitStack() as stack:
-            works = [self._pass_time()]
+            works = [self._writer.run(), self._pass_time()]
             if self._polls is not None:
                 http = await stack.enter_async_context(Http(patience=self._polls.patience))
                 feeds = polled_feeds(self._store, http, coin_refs(self._coins), self._polls)
@@ -162,11 +160,11 @@ class CoinWatch:
                 for task in tasks:
                     task.cancel()
                 ended = await asyncio.gather(*tasks, return_exceptions=True)
-                self._commit()
+                self._writer.close()
         for one in ended:
             if isinstance(one, Exception):
                 raise one
-        return WatchReport(self.run_name, self._taken, self._counts, self._fleet.failed, sources)
+        return WatchReport(self.run_name, self._taken, self._writer.counts, self._fleet.failed, sources)
 
     def sources(self) -> list[SourceLine]:
         """How each source is now."""
@@ -208,29 +206,16 @@ class CoinWatch:
         self._take(seen for seen in observations(known) if not seen.chain or (seen.coin, seen.chain) in self._lanes)
 
     async def _pass_time(self) -> None:
-        last = time.monotonic()
         while True:
             await asyncio.sleep(1.0)
             now_us = self._clock() // 1_000
             self._take([Observation("clock", now_us, now_us)])
-            if time.monotonic() - last >= COMMIT_S:
-                self._commit()
-                last = time.monotonic()
 
     def _take(self, told: Iterable[Observation]) -> None:
-        known = len(self._records)
+        records: list[Record] = []
         for seen in told:
-            self._fleet.take(seen, self._records)
+            self._fleet.take(seen, records)
             self._taken += 1
-        if self._listen and len(self._records) > known:
-            self._listen(self._records[known:])
-
-    def _commit(self) -> None:
-        if not self._records:
-            return
-        self._number += 1
-        self._counts.update(type(record).__name__ for record in self._records)
-        if self._jsonl is not None:
-            self._jsonl.append(self._records)
-        self._delta.commit(self._number, self._records)
-        self._records.clear()
+        self._writer.put(records)
+        if self._listen and records:
+            self._listen(records)

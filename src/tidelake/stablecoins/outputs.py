@@ -4,9 +4,11 @@ A batch has a number. Each table keeps the number of its last batch (a Delta tra
 run that was killed between two tables, and makes the same batch again, writes what is missing and nothing twice.
 """
 
+import datetime as dt
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +28,7 @@ from tidelake.stablecoins.records import (
 )
 from tidelake.tables.arrow_types import EXACT
 from tidelake.tables.delta import TableHandle, open_or_create
+from tidelake.tables.maintain import SMALL
 from tidelake.tables.schema import PARSER_VERSION, Table
 from tidelake.tables.stablecoins import (
     STABLECOIN_ALERTS,
@@ -37,6 +40,8 @@ from tidelake.tables.stablecoins import (
 
 MADE_BY: Final = "tidelake/stablecoins@1"
 ATTEMPTS: Final = 5
+CROWD: Final = 16  # files that a run leaves in a folder before they are merged into one
+RENEW_EVERY: Final = 64  # commits: a handle keeps its own one by one, and gets slower with each
 ROLL_BYTES: Final = 64 << 20
 ALERTED_FROM: Final = 0.6  # below it a window goes to the provisional stream too, as the source document has it
 TABLES: Final[dict[type, Table]] = {
@@ -67,6 +72,8 @@ class DeltaOutput:
     def __init__(self, store: Store, run: str) -> None:
         self._store, self._name, self._run = store, run, f"stablecoins:{run}"
         self._handles: dict[str, TableHandle] = {}
+        self._left: Counter[tuple[str, str, dt.date]] = Counter()
+        self._commits: Counter[str] = Counter()
 
     def commit(self, number: int, records: Iterable[Record]) -> None:
         """Append a batch to the tables that do not have it yet; numbers rise from 1.
@@ -90,11 +97,45 @@ class DeltaOutput:
             try:
                 if handle.done(self._run) < number:
                     handle.commit(rows, {self._run: number}, in_turn=False)
+                    self._remember(table, rows)
             except TableMoved:
                 del self._handles[table.name]
                 continue
             return
         raise TableMoved(f"{table.name} was taken by others {ATTEMPTS} times in a row; run again to go on")
+
+    def _remember(self, table: Table, rows: pa.Table) -> None:
+        self._commits[table.name] += 1
+        days = rows.select(["coin", "date"]).group_by(["coin", "date"]).aggregate([])
+        for coin, day in zip(days["coin"].to_pylist(), days["date"].to_pylist(), strict=True):
+            self._left[table.name, coin, day] += 1
+
+    def tidy(self) -> None:
+        """Do a small part of the upkeep that many small commits call for, where any is due; to be called between them.
+
+        Merges the files that this run left in one folder, which moves rows and changes none, or opens a table anew.
+
+        Raises:
+            StoreError: The store failed. No row is lost.
+        """
+        folder, files = max(self._left.items(), key=itemgetter(1), default=(None, 0))
+        if folder is not None and files >= CROWD:
+            del self._left[folder]
+            name, coin, day = folder
+            self._try(name, lambda handle: handle.merge([{"coin": coin, "date": day}], below=SMALL))
+            return
+        name, commits = max(self._commits.items(), key=itemgetter(1), default=("", 0))
+        if commits >= RENEW_EVERY:
+            del self._commits[name]
+            self._try(name, lambda handle: self._handles.update({name: handle.renewed()}))
+
+    def _try(self, name: str, work: Callable[[TableHandle], object]) -> None:
+        handle = self._handles.get(name)
+        try:
+            if handle is not None:
+                work(handle)
+        except TableMoved:  # others were faster, or it was dropped: the next commit opens it
+            self._handles.pop(name, None)
 
 
 def as_table(kind: type, records: Sequence[Record], run: str) -> pa.Table:
