@@ -11,7 +11,8 @@ from tidelake.raw.store import Store
 
 HEAVY = (
     "polars", "pyarrow", "deltalake", "duckdb", "numba", "numpy", "obstore", "httpx", "websockets", "structlog",
-    "plotly", "starlette", "uvicorn", "cryptography", "pydantic", "eth_abi", "eth_utils", "eth_hash", "Crypto",
+    "plotly", "prometheus_client", "starlette", "uvicorn", "cryptography", "pydantic", "eth_abi", "eth_utils",
+    "eth_hash", "Crypto",
 )  # fmt: skip
 
 

@@ -1,3 +1,5 @@
+import datetime as dt
+import json
 import logging
 
 import pytest
@@ -85,3 +87,22 @@ def test_a_value_that_was_declared_secret_is_redacted_and_a_short_one_is_a_word(
     hide("canary-declared-secret")
     hide("word")
     assert redact("a word at http://x/canary-declared-secret/y", {}) == "a word at http://x/***/y"
+
+
+def test_logs_as_json_are_an_object_a_line_redacted_with_values_as_fields(restored, monkeypatch, capsys):
+    monkeypatch.setenv("CANARY_API_KEY", "canary-77aa")
+    configure("info", as_json=True)
+    structlog.get_logger().warning("alert fired", coin="USDC", confidence=0.4, chains=["a", "b"], note="canary-77aa")
+    logging.getLogger("library").warning("saw canary-77aa")
+    try:
+        raise RuntimeError("broken")
+    except RuntimeError:
+        structlog.get_logger().exception("failed")
+    alert, library, failed = map(json.loads, capsys.readouterr().err.splitlines())
+    assert dt.datetime.fromisoformat(alert.pop("timestamp")).tzinfo is not None
+    assert alert == {
+        "event": "alert fired", "level": "warning", "coin": "USDC", "confidence": 0.4, "chains": ["a", "b"],
+        "note": "***",
+    }  # fmt: skip
+    assert (library["event"], library["logger"], library["level"]) == ("saw ***", "library", "warning")
+    assert "RuntimeError: broken" in failed["exception"]

@@ -3,11 +3,13 @@
 A library user configures structlog as they like; only the command line calls `configure`.
 """
 
+import json
 import logging
 import os
 import re
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
 HIDDEN = "***"
@@ -69,24 +71,37 @@ class _RedactingFormatter(logging.Formatter):
         return redact(super().format(record))
 
 
-def configure(level: str) -> None:
-    """Send the logs of Tidelake (structlog) and of its libraries (logging) to stderr, redacted, from `level` up."""
+class _RedactingJsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        told = {"event": record.getMessage(), "logger": record.name, "level": record.levelname.lower()}
+        told["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return redact(json.dumps(told))
+
+
+def configure(level: str, *, as_json: bool = False) -> None:
+    """Send the logs of Tidelake (structlog) and of its libraries (logging) to stderr, redacted, from `level` up.
+
+    Args:
+        as_json: An object a line, its time in ISO 8601 and UTC; else lines for people.
+    """
     import structlog
 
     stream = cast(TextIO, StderrNow())
-    render = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-    )
+    lines = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    render = structlog.processors.JSONRenderer() if as_json else lines
 
     def render_redacted(logger: Any, name: str, event: structlog.typing.EventDict) -> str:
-        return redact(render(logger, name, event))
+        return redact(str(render(logger, name, event)))
 
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=True),
+            structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=True),
             structlog.processors.StackInfoRenderer(),
+            *([structlog.processors.format_exc_info] if as_json else []),
             render_redacted,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -94,7 +109,8 @@ def configure(level: str) -> None:
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_RedactingFormatter("%(levelname)s %(name)s: %(message)s"))
+    plain = _RedactingFormatter("%(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(_RedactingJsonFormatter() if as_json else plain)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)

@@ -34,7 +34,7 @@ from tidelake.cli.output import Format
 from tidelake.errors import ConfigError, TidelakeError
 
 VALUED = ("--lake", "--format", "--log-level")
-FLAGS = ("-v", "--verbose", "-q", "--quiet")
+FLAGS = ("-v", "--verbose", "-q", "--quiet", "--log-json")
 SIGNAL_BASE = 128
 
 app = typer.Typer(
@@ -93,6 +93,7 @@ def set_options(
     log_level: Annotated[
         Level | None, typer.Option(help="Least level that is logged to stderr.  [default: info]", show_default=False)
     ] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Logs as JSON objects, one a line.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Debug logs, and tracebacks of errors.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no report; warnings only.")] = False,
     version: Annotated[
@@ -101,7 +102,7 @@ def set_options(
 ) -> None:
     """Keep the global options for the command."""
     level = log_level or (Level.debug if verbose else Level.warning if quiet else Level.info)
-    ctx.obj = Options(lake=lake, form=format, quiet=quiet, verbose=verbose, log_level=level.value)
+    ctx.obj = Options(lake=lake, form=format, quiet=quiet, verbose=verbose, log_level=level.value, log_json=log_json)
 
 
 def hoist(args: Sequence[str]) -> list[str]:

@@ -42,6 +42,7 @@ class Options:
         quiet: No progress, no report, logs from "warning" up.
         verbose: Tracebacks, logs from "debug" up.
         log_level: Least level that is logged.
+        log_json: Whether logs are JSON objects, one a line.
     """
 
     lake: str = ""
@@ -49,6 +50,7 @@ class Options:
     quiet: bool = False
     verbose: bool = False
     log_level: str = "info"
+    log_json: bool = False
 
     def lake_url(self) -> str:
         """Where the lake is; raises ConfigError where no place says it."""
@@ -111,7 +113,7 @@ def options(ctx: typer.Context) -> Options:
 
     found = ctx.find_object(Options)
     assert found is not None, "the callback of the app sets them"
-    configure(found.log_level)
+    configure(found.log_level, as_json=found.log_json)
     return found
 
 

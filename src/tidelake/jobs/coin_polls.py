@@ -159,6 +159,10 @@ class _Poll:
             logger().warning("not kept", source=self.source.name, reason=str(exc))
             return []
         self._is_up = is_up
+        if is_up:
+            logger().info("source back", source=self.source.name)
+        else:
+            logger().warning("source down", source=self.source.name, reason=self._reason)
         return self._reader.read(frame)
 
     async def _seal_when_due(self) -> None:

@@ -24,6 +24,7 @@ from tidelake.chains.spec import Chain
 from tidelake.chains.tracker import HOLD, Tracker
 from tidelake.errors import ConfigError, FormatDrift, SourceError
 from tidelake.jobs.block_logs import BlockLogReader, BlockLogs
+from tidelake.jobs.chain_log import log_output
 from tidelake.jobs.pinned_calls import header_call
 from tidelake.jobs.provider_heads import ProviderHeads, block_of
 from tidelake.transport.head_socket import HeadSocket
@@ -231,6 +232,7 @@ class HeadFollower:
 
     def _take(self, outputs: Iterable[Output]) -> None:
         for output in outputs:
+            log_output(output)
             self._outputs.put_nowait(output)
             if isinstance(output, Standing) and output.state == "DISAGREES":
                 for bell in self._bells.values():

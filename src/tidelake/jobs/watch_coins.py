@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -34,6 +35,9 @@ from tidelake.stablecoins.sources.refs import coin_refs
 from tidelake.transport.http import Http
 from tidelake.transport.logger import logger
 from tidelake.transport.rpc_providers import Provider
+
+if TYPE_CHECKING:
+    from tidelake.jobs.watch_metrics import WatchMetrics
 
 TOLD_OF_NO_CHAIN = ("price", "volume")  # by providers that are polled
 
@@ -87,6 +91,7 @@ class CoinWatch:
         every_s: Seconds between two questions to a node.
         clock: Wall clock, ns since 1970, by which windows begin and time passes.
         listen: Gets records as they are made.
+        metrics: Told what is done, and once a second how things stand; None: nobody is.
 
     Raises:
         ConfigError: As for `coin_setup`.
@@ -104,6 +109,7 @@ class CoinWatch:
         every_s: float = 2.0,
         clock: Callable[[], int] = time.time_ns,
         listen: Callable[[list[Record]], None] | None = None,
+        metrics: "WatchMetrics | None" = None,
     ) -> None:
         self._store, self._coins, self._chains, self._polls = store, tuple(coins), chains, polls
         self._every_s, self._listen, self._clock = every_s, listen, clock
@@ -125,7 +131,8 @@ class CoinWatch:
         self._fleet = Fleet(self._setups)
         self._lanes = {(name, lane.name) for name, setup in self._setups.items() for lane in setup.chains}
         lines = None if jsonl is None else JsonLines(jsonl / self.run_name)
-        self._writer = RecordWriter(DeltaOutput(store, self.run_name), lines)
+        self._metrics, stored = metrics, metrics.stored if metrics else None
+        self._writer = RecordWriter(DeltaOutput(store, self.run_name), lines, stored=stored)
         self._taken = 0
         self._feeds: CoinFeeds | None = None
         self._followers: list[HeadFollower] = []
@@ -210,12 +217,18 @@ class CoinWatch:
             await asyncio.sleep(1.0)
             now_us = self._clock() // 1_000
             self._take([Observation("clock", now_us, now_us)])
+            if self._metrics is not None:
+                states = {line.source: line.state for line in self.sources()}
+                health = self._feeds.health() if self._feeds else []
+                self._metrics.look(self._fleet.machines, self._fleet.failed, states, health)
 
     def _take(self, told: Iterable[Observation]) -> None:
         records: list[Record] = []
         for seen in told:
             self._fleet.take(seen, records)
             self._taken += 1
+            if self._metrics is not None:
+                self._metrics.took(seen)
         self._writer.put(records)
         if self._listen and records:
             self._listen(records)
