@@ -29,6 +29,7 @@ NAMES = (
     "detection",
     "lending",
     "stablecoins",
+    "live_coins",
 )
 
 

@@ -124,7 +124,7 @@ class BlockLogReader:
 
 
 def _proven(source: ProviderHeads, block: Block) -> Header | None:
-    header, proven = source.headers.get(block.hash, (None, False))
+    header, proven = source.headers.get(block.hash) or (None, False)
     return header if proven else None
 
 

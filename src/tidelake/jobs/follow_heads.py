@@ -266,6 +266,8 @@ class HeadFollower:
                 raise logs
             elif self._is_active(block):  # it may have gone out meanwhile
                 self._outputs.put_nowait(logs)
+                for source in self._sources.values():
+                    source.forget(block.hash)
         return failed
 
     def _is_active(self, block: Block) -> bool:

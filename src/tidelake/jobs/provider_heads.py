@@ -1,6 +1,7 @@
 """One provider's heads and headers, proven where their hashes can be, as the tracker takes them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -29,13 +30,14 @@ class ProviderHeads:
         name: Its name.
 
     Attributes:
-        headers: The newest that it told, by hash, and whether their hash is that of their fields.
+        headers: The newest that it told, by hash, and whether their hash is that of their fields; None where `forget`
+            was called.
     """
 
     def __init__(self, chain: Chain, pool: RpcPool, name: str) -> None:
         self.name = name
         self.pool = pool
-        self.headers: dict[str, tuple[Header, bool]] = {}
+        self.headers: dict[str, tuple[Header, bool] | None] = {}
         self._chain = chain
 
     async def heads(self, tags: Sequence[Tag]) -> list[Head]:
@@ -76,6 +78,11 @@ class ProviderHeads:
         headers = [self._header(answer) for answer in answers if answer.error is None]
         return [block_of(header) for header in headers if header is not None]
 
+    def forget(self, digest: str) -> None:
+        """Let go of a header, also where it is told again: that of a block of Ethereum takes some 25 KB."""
+        if digest in self.headers:
+            self.headers[digest] = None
+
     def _header(self, answer: RpcAnswer) -> Header | None:
         header = parse_header(answer.value(msgspec.Raw))
         if header is None:
@@ -83,8 +90,8 @@ class ProviderHeads:
         proof = prove_header(self._chain, header)
         if proof.state == "differs":
             raise FormatDrift(f"{self.name}: {proof.reason}")
-        self.headers.pop(header.hash, None)
-        self.headers[header.hash] = header, proof.state == "proven"
+        kept = replace(header, told={}), proof.state == "proven"  # what was told is most of its memory
+        self.headers[header.hash] = self.headers.pop(header.hash, kept) and kept
         if len(self.headers) > KEPT:
             del self.headers[next(iter(self.headers))]
         return header
