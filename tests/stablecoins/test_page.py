@@ -86,7 +86,7 @@ def test_page_of_an_earlier_moment_does_not_know_what_came_later(store):
 def test_many_windows_are_drawn_in_groups_that_keep_the_extremes(story):
     rows = story.prices.select(story.prices.columns)
     many = rows.head(0).vstack(rows).sample(MOST_POINTS * 2 + 10, with_replacement=True, seed=1).sort("at")
-    found = _thinned(many)
+    found = _thinned(many, 3)
     assert found.height <= MOST_POINTS
     assert found["low"].min() == 0.95
     assert found["burned"].sum() == pytest.approx(many["burned"].sum())

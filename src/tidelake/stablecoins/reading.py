@@ -100,6 +100,18 @@ def runs(store: Store, coins: Sequence[str] = ()) -> list[str]:
     return rows.group_by("run").agg(pl.col("event_time").min()).sort("event_time", "run").collect()["run"].to_list()
 
 
+def coins_told(store: Store, asked: Asked) -> list[str]:
+    """The coins whose windows were told, by name.
+
+    Raises:
+        NotInLake: No replay told such a coin, chain or run.
+    """
+    found = _rows(store, STABLECOIN_WINDOWS, asked).select(pl.col("coin").unique()).collect()["coin"]
+    if found.is_empty():
+        _refuse_unknown(store, STABLECOIN_WINDOWS, asked)
+    return sorted(found)
+
+
 def _rows(store: Store, table: Table, asked: Asked) -> pl.LazyFrame:
     rows = scan(store, table, as_of=asked.as_of)
     wanted = {"coin": asked.coin, "run": asked.run}

@@ -22,7 +22,7 @@ from tidelake.stablecoins.page.charts import (
     supply_figure,
 )
 from tidelake.stablecoins.page.story import Story, read_story
-from tidelake.stablecoins.reading import Asked, runs, windows
+from tidelake.stablecoins.reading import Asked, coins_told, runs
 
 ABOUT: Final = (
     "What was believed of each coin at any moment, how sure that was, and what was corrected later. Nothing is "
@@ -32,7 +32,7 @@ PRICE: Final = (
     "The band goes from the lowest to the highest price of each window; its colour is how sure that is as it "
     "stands. Below, the lower line is the confidence of the first word on each window, the upper one that of what "
     "stands: the gap between them is what waiting for the chains brought. Crosses are prices that were said at "
-    "first and are not any more."
+    "first and are not any more. One point is {step}{kept}."
 )
 CHANGES: Final = (
     "One line for each window, around {about}. It is open while it lasts, provisional while a chain may still "
@@ -77,8 +77,7 @@ def write_replay_page(
     if not run and len(known) > 1:
         raise NotInLake("several replays told of that; name one", available=tuple(known))
     chosen = run or (known[0] if known else "")
-    told = windows(store, Asked(run=chosen, as_of=as_of), window_s=300)
-    names = coins or sorted(told["coin"].unique())
+    names = coins or coins_told(store, Asked(run=chosen, as_of=as_of))
     stories = [read_story(store, coin, chosen, as_of) for coin in names]
     title = f"Stablecoins: {', '.join(names)}"
     when = f" As known at {as_of:%Y-%m-%d %H:%M:%S}." if as_of else ""
@@ -94,7 +93,7 @@ def _coin(story: Story, *, several: bool) -> str:
         f"<h2>{html.escape(name)}</h2>" if several else "",
         cards_html(_cards(story)),
         _section("In words", "", f"<ul>{words}</ul>"),
-        _section("Price, and how sure it is", PRICE, figure_html(price_figure(story), f"price-{name}")),
+        _section("Price, and how sure it is", _price_note(story), figure_html(price_figure(story), f"price-{name}")),
     ]
     if not story.stretch.is_empty():
         note = CHANGES.format(about=story.about)
@@ -105,6 +104,13 @@ def _coin(story: Story, *, several: bool) -> str:
     body = figure_html(supply_figure(story), f"supply-{name}") + _correction_table(story)
     parts.append(_section("Supply, and what was taken back", SUPPLY, body))
     return "".join(parts)
+
+
+def _price_note(story: Story) -> str:
+    step = "one minute" if story.step_s == 60 else f"{story.step_s // 60} minutes"
+    is_thinned = story.step_s > 300
+    kept = ": the lowest and highest price of its windows, and the least of their scores" if is_thinned else ""
+    return PRICE.format(step=step, kept=kept)
 
 
 def _cards(story: Story) -> list[tuple[str, str]]:

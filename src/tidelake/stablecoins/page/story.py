@@ -29,6 +29,7 @@ class Story:
     """One coin of one replay.
 
     Attributes:
+        step_s: Seconds that a row of `prices` stands for: a window, or several.
         prices: Windows over all chains in order, several of them in a row where there are many: `at`, `price`, `low`,
             `high`, `first` and `last` (the scores of the first version and of the one that stands, the lowest of the
             row), `minted`, `burned` (tokens).
@@ -44,7 +45,7 @@ class Story:
     """
 
     coin: str
-    window_s: int
+    step_s: int
     prices: pl.DataFrame
     restated: pl.DataFrame
     stretch: pl.DataFrame
@@ -73,19 +74,20 @@ def read_story(store: Store, coin: str, run: str, as_of: dt.datetime | None = No
     """
     asked = Asked(coin, None, run, as_of=as_of)
     over = Asked(coin, ALL_CHAINS, run, as_of=as_of)
-    versions = windows(store, over, window_s=60, versions=True)
-    window_s = 60
-    if versions.height and versions["event_time"].max() - versions["event_time"].min() > LONG:  # type: ignore[operator]
-        versions, window_s = windows(store, over, window_s=300, versions=True), 300
+    versions, window_s = windows(store, over, window_s=300, versions=True), 300
+    if versions["event_time"].max() - versions["event_time"].min() <= LONG:  # type: ignore[operator]
+        versions, window_s = windows(store, over, window_s=60, versions=True), 60
     versions = _until_nothing_was_told(versions)
     steps, taken = alerts(store, asked), corrections(store, asked)
     standing = versions.unique("window_id", keep="last", maintain_order=True)
     weak = standing.filter(pl.col("window_state") == "FINAL", pl.col("temporal_confidence") < 0.8)
     stretch, about, seen_at = _stretch(store, asked, steps, taken)
+    prices = _prices(versions)
+    together = -(-prices.height // MOST_POINTS)
     return Story(
         coin=coin,
-        window_s=window_s,
-        prices=_thinned(_prices(versions)),
+        step_s=window_s * max(together, 1),
+        prices=_thinned(prices, together),
         restated=_restated(versions),
         stretch=stretch,
         about=about,
@@ -127,9 +129,8 @@ def _prices(versions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _thinned(rows: pl.DataFrame) -> pl.DataFrame:
-    """Windows in a row made one where there are too many to draw; of prices the extremes are kept."""
-    together = -(-rows.height // MOST_POINTS)
+def _thinned(rows: pl.DataFrame, together: int) -> pl.DataFrame:
+    """So many windows in a row made one; of prices the extremes are kept, of scores the least."""
     if together <= 1:
         return rows
     return (
