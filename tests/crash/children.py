@@ -1,8 +1,9 @@
 """What the spawned processes of the crash tests run."""
 
 import os
-import time
+from multiprocessing.synchronize import Barrier
 
+from tests.processes import PATIENT_SECONDS
 from tests.raw.lanes import LANE, trade, writer
 from tidelake.errors import LaneMoved
 from tidelake.raw.codec import key_from_environment
@@ -22,10 +23,10 @@ def append_and_seal(url: str, receipts: str, numbers: list[int], per_seal: int) 
                 lane.seal()
 
 
-def race(url: str, first: int, count: int, start: float, answers: str, on_conflict: str) -> None:
-    """Append `count` trades from `first` on, sealing each, from the moment `start`; say how it went."""
+def race(url: str, first: int, count: int, both_open: Barrier, answers: str, on_conflict: str) -> None:
+    """Append `count` trades from `first` on, sealing each, once both have the lane open; say how it went."""
     lane = writer(Store.open(url), on_conflict=on_conflict)
-    time.sleep(max(0.0, start - time.time()))
+    both_open.wait(PATIENT_SECONDS)
     outcome, sealed = "clean", 0
     try:
         for number in range(first, first + count):

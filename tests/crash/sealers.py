@@ -1,17 +1,19 @@
 """What the spawned processes of the tests of sealed files run."""
 
-import time
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+from tests.processes import PATIENT_SECONDS
 from tests.raw.files import LANE, seal
 from tidelake.raw.sealed_files import FileLane
 from tidelake.raw.store import Store
 
 
-def seal_files(url: str, paths: list[str], start: float = 0.0) -> None:
-    """Seal each file under its name, from the moment `start`."""
+def seal_files(url: str, paths: list[str], both_open: Barrier | None = None) -> None:
+    """Seal each file under its name, once both have the lane open."""
     store = Store.open(url)
     lane = FileLane(store, LANE)
-    time.sleep(max(0.0, start - time.time()))
+    if both_open is not None:
+        both_open.wait(PATIENT_SECONDS)
     for path in paths:
         seal(store, Path(path), lane=lane)

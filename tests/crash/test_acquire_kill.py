@@ -1,6 +1,5 @@
 """Kill -9 at every named point of an acquisition: run again, it ends with the same ready files, each sealed once."""
 
-import multiprocessing
 import random
 import signal
 import time
@@ -9,6 +8,7 @@ import pytest
 
 from tests.crash.acquirers import acquire_days
 from tests.jobs.test_acquire import END, contents, files_of, lake_source, staged
+from tests.processes import process, run, run_at_once
 from tests.vendor_files import DAY
 from tidelake.books.ready import ready_files
 from tidelake.raw.crash_points import CRASH_VARIABLE
@@ -16,7 +16,6 @@ from tidelake.raw.ledger import Ledger
 from tidelake.raw.store import Store
 from tidelake.raw.verify import verify
 
-SPAWN = multiprocessing.get_context("spawn")
 POINTS = (
     "downloaded",
     "told-moved",
@@ -44,10 +43,7 @@ def assert_each_file_is_ready_once(store, root):
 def test_killed_at_each_point_and_run_again_the_same_files_are_ready(tmp_path, monkeypatch, point):
     root, url = lake_source(tmp_path / "source"), str(tmp_path / "lake")
     monkeypatch.setenv(CRASH_VARIABLE, f"{point}:2")
-    child = SPAWN.Process(target=acquire_days, args=(url, str(root), str(DAY), str(END)))
-    child.start()
-    child.join(60)
-    assert child.exitcode == -signal.SIGKILL
+    assert run(acquire_days, url, str(root), str(DAY), str(END)) == -signal.SIGKILL
     monkeypatch.delenv(CRASH_VARIABLE)
     acquire_days(url, str(root), str(DAY), str(END), 1)
     assert_each_file_is_ready_once(Store.open(url), root)
@@ -55,12 +51,7 @@ def test_killed_at_each_point_and_run_again_the_same_files_are_ready(tmp_path, m
 
 def test_two_runs_at_once_seal_each_file_once(tmp_path):
     root, url = lake_source(tmp_path / "source"), str(tmp_path / "lake")
-    children = [SPAWN.Process(target=acquire_days, args=(url, str(root), str(DAY), str(END))) for _ in range(2)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(90)
-    assert [child.exitcode for child in children] == [0, 0]
+    assert run_at_once(*(process(acquire_days, url, str(root), str(DAY), str(END)) for _ in range(2))) == [0, 0]
     assert_each_file_is_ready_once(Store.open(url), root)
 
 
@@ -69,22 +60,21 @@ def test_two_runs_on_two_machines_seal_each_file_once(tmp_path, monkeypatch, s3_
     children = []
     for number in range(2):
         monkeypatch.setenv("TIDELAKE_SPOOL", str(tmp_path / f"spool-{number}"))
-        child = SPAWN.Process(target=acquire_days, args=(url, str(root), str(DAY), str(END)))
-        child.start()
-        children.append(child)
-    for child in children:
-        child.join(90)
-    assert [child.exitcode for child in children] == [0, 0]
+        children.append(process(acquire_days, url, str(root), str(DAY), str(END)))
+    assert run_at_once(*children) == [0, 0]
     assert_each_file_is_ready_once(Store.open(url), root)
 
 
 @pytest.mark.slow
 def test_killed_at_random_moments_the_same_files_are_ready(tmp_path):
     root, url, rng = lake_source(tmp_path / "source"), str(tmp_path / "lake"), random.Random(6)
+    store = Store.open(url)
     for _ in range(6):
-        child = SPAWN.Process(target=acquire_days, args=(url, str(root), str(DAY), str(END)))
+        child = process(acquire_days, url, str(root), str(DAY), str(END))
         child.start()
-        time.sleep(0.7 + rng.random() * 0.9)
+        while child.is_alive() and not staged(store):
+            time.sleep(0.001)
+        time.sleep(rng.random() * 0.1)
         child.kill()
         child.join()
     acquire_days(url, str(root), str(DAY), str(END))

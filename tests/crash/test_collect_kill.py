@@ -1,6 +1,5 @@
 """Kill -9 at every named point of a collection: run again, each day is right, and each block's logs are known."""
 
-import multiprocessing
 import random
 import signal
 import time
@@ -9,13 +8,13 @@ import pytest
 
 from tests.crash.collectors import collect_days
 from tests.jobs.lending_chain import AT_START, CHAIN, LendingChain, assert_no_wrong_day, last_block
+from tests.processes import PATIENT_SECONDS, process, run
 from tests.transport.rpc_node import node
 from tidelake.jobs.lending_lanes import logs_held
 from tidelake.raw.crash_points import CRASH_VARIABLE
 from tidelake.raw.store import Store
 from tidelake.raw.verify import verify
 
-SPAWN = multiprocessing.get_context("spawn")
 DAYS = 5
 POINTS = (
     "pin-pages",
@@ -34,11 +33,16 @@ POINTS = (
 
 
 @pytest.fixture
-def addresses():
+def nodes():
     chain = LendingChain()
     options = {"chain_id": CHAIN.chain_id, "answers": chain.answers(), "head": chain.head}
     with node(**options) as one, node(**options) as two:
-        yield [one.url, two.url]
+        yield one, two
+
+
+@pytest.fixture
+def addresses(nodes):
+    return [each.url for each in nodes]
 
 
 def assert_whole(url):
@@ -52,24 +56,24 @@ def assert_whole(url):
 def test_killed_at_each_point_and_run_again_each_day_is_there(tmp_path, monkeypatch, addresses, point):
     url = str(tmp_path / "lake")
     monkeypatch.setenv(CRASH_VARIABLE, point if ":" in point else f"{point}:2")
-    child = SPAWN.Process(target=collect_days, args=(url, addresses, DAYS))
-    child.start()
-    child.join(60)
-    assert child.exitcode == -signal.SIGKILL
+    assert run(collect_days, url, addresses, DAYS) == -signal.SIGKILL
     monkeypatch.delenv(CRASH_VARIABLE)
     assert collect_days(url, addresses, DAYS) == 0
     assert_whole(url)
 
 
-def test_killed_ten_times_at_any_moment_and_run_again(tmp_path, addresses):
+def test_killed_ten_times_at_any_moment_and_run_again(tmp_path, nodes, addresses):
     url, draw = str(tmp_path / "lake"), random.Random(5)
     killed = 0
     for _ in range(10):
-        child = SPAWN.Process(target=collect_days, args=(url, addresses, DAYS))
+        asked = len(nodes[0].asked) + draw.randint(0, 6)
+        child = process(collect_days, url, addresses, DAYS)
         child.start()
-        time.sleep(draw.uniform(0.3, 2.2))
+        ends = time.monotonic() + PATIENT_SECONDS
+        while child.is_alive() and len(nodes[0].asked) <= asked and time.monotonic() < ends:
+            time.sleep(0.001)
         child.kill()
-        child.join(30)
+        child.join()
         killed += child.exitcode == -signal.SIGKILL
     assert collect_days(url, addresses, DAYS) == 0
     assert_whole(url)

@@ -6,8 +6,8 @@ import signal
 import pytest
 
 from tests.crash.derivers import derive_positions
-from tests.crash.test_derive_kill import spawn
 from tests.lending.test_position_rows import a_lake, derive, quarantined, rows
+from tests.processes import run
 from tidelake.raw.store import Store
 from tidelake.tables.lending_positions import LENDING_POSITIONS
 from tidelake.tables.read import stored
@@ -21,7 +21,7 @@ def test_killed_and_resumed_the_rows_are_those_of_an_undisturbed_run(tmp_path, m
     derive(undisturbed)
     for hit in (1, 3, 4):
         monkeypatch.setenv("TIDELAKE_CRASH", f"{point}:{hit}")
-        assert spawn(str(tmp_path / "lake"), 2, derive_positions) == -signal.SIGKILL
+        assert run(derive_positions, str(tmp_path / "lake"), 2) == -signal.SIGKILL
     monkeypatch.delenv("TIDELAKE_CRASH")
     derive(store)
     assert rows(store, retracted=True) == rows(undisturbed, retracted=True)

@@ -1,7 +1,6 @@
 """Kill -9 at every named point, and writers that race: nothing that was received is lost or doubled."""
 
 import base64
-import multiprocessing
 import random
 import shutil
 import signal
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import processes
 from tests.crash.children import append_and_seal, race
 from tests.raw.lanes import LANE, append, frames, ids, part_files, seal_each, writer
 from tests.sampling import one_in
@@ -20,17 +20,12 @@ from tidelake.raw.ledger import Ledger
 from tidelake.raw.store import Store
 from tidelake.raw.verify import verify
 
-SPAWN = multiprocessing.get_context("spawn")
 TRADES = 12
 PER_SEAL = 4
 
 
-def run(url: str, receipts: Path, numbers: list[int]) -> int:
-    child = SPAWN.Process(target=append_and_seal, args=(url, str(receipts), numbers, PER_SEAL))
-    child.start()
-    child.join(60)
-    assert child.exitcode is not None
-    return child.exitcode
+def run(url: str, receipts: Path, numbers: list[int]) -> int | None:
+    return processes.run(append_and_seal, url, str(receipts), numbers, PER_SEAL)
 
 
 def received(receipts: Path) -> list[int]:
@@ -122,9 +117,9 @@ def test_killed_at_random_moments_nothing_is_lost_or_doubled(tmp_path):
     for _ in range(8):
         writer(store).close()
         begun = len(ids(store))
-        child = SPAWN.Process(target=append_and_seal, args=(url, str(receipts), list(range(begun, 10**6)), 7))
+        child = processes.process(append_and_seal, url, str(receipts), list(range(begun, 10**6)), 7)
         child.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + processes.PATIENT_SECONDS
         while len(received(receipts)) <= begun + 20 and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(rng.random() * 0.05)
@@ -140,14 +135,9 @@ def test_killed_at_random_moments_nothing_is_lost_or_doubled(tmp_path):
 
 
 def start_race(url: str, tmp_path: Path, on_conflict: str, count: int) -> list[str]:
-    start = time.time() + 2.0
-    args = [(url, first, count, start, str(tmp_path / "answer"), on_conflict) for first in (0, 1000)]
-    children = [SPAWN.Process(target=race, args=each) for each in args]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(90)
-    assert [child.exitcode for child in children] == [0, 0]
+    both_open, answer = processes.CONTEXT.Barrier(2), str(tmp_path / "answer")
+    children = [processes.process(race, url, first, count, both_open, answer, on_conflict) for first in (0, 1000)]
+    assert processes.run_at_once(*children) == [0, 0]
     return [(tmp_path / f"answer.{first}").read_text() for first in (0, 1000)]
 
 

@@ -1,6 +1,5 @@
 """Killed at any point and run again, a reconstruction ends with the rows of an undisturbed one."""
 
-import multiprocessing
 import shutil
 import signal
 
@@ -9,6 +8,8 @@ from polars.testing import assert_frame_equal
 
 from tests.books.reconstruction.true_days import true_day
 from tests.crash.reconstructors import reconstruct_small
+from tests.processes import run
+from tests.sampling import one_in
 from tidelake.books.reconstruction import day as reconstruction
 from tidelake.books.reconstruction.partitions import partitions
 from tidelake.raw.crash_points import CRASH_VARIABLE
@@ -17,7 +18,6 @@ from tidelake.raw.verify import verify
 from tidelake.tables.market_events import MARKET_EVENTS
 from tidelake.tables.read import stored
 
-SPAWN = multiprocessing.get_context("spawn")
 EVERY_NS = 600 * 10**9
 POINTS = (
     "day-begun",
@@ -45,13 +45,6 @@ def child(url):
     reconstruct_small(url, EVERY_NS)
 
 
-def spawn(url):
-    process = SPAWN.Process(target=child, args=(url,))
-    process.start()
-    process.join(100)
-    return process.exitcode
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
@@ -66,13 +59,13 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", one_in(3, POINTS))
 def test_a_kill_anywhere_and_a_resume_give_the_same_rows(undisturbed, tmp_path, monkeypatch, point):
     monkeypatch.setattr(reconstruction, "BATCH_LEVELS", 300)
     shutil.copytree(undisturbed.root.parent / "ready", tmp_path / "lake")
     store = Store.open(tmp_path / "lake")
     monkeypatch.setenv(CRASH_VARIABLE, point)
-    assert spawn(store.url) == -signal.SIGKILL
+    assert run(child, store.url) == -signal.SIGKILL
     monkeypatch.delenv(CRASH_VARIABLE)
     assert [p for p in partitions(store) if p.finished] == []
     report = reconstruct_small(store.url, EVERY_NS)

@@ -4,6 +4,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Literal
 
+from tests.processes import PATIENT_SECONDS
 from tests.tables.lakes import START_US, trade
 from tidelake.errors import LaneMoved
 from tidelake.raw.lane import LaneWriter
@@ -47,7 +48,7 @@ def race(url: str, all_open: Barrier, answer: str) -> None:
     """Once all have opened the lane, keep and derive as one of several that must not mix; say "won" or "moved"."""
     store = Store.open(url)
     writer = open_lane(store, "stop")
-    all_open.wait(60)
+    all_open.wait(PATIENT_SECONDS)
     said = "won"
     try:
         with writer:

@@ -12,7 +12,8 @@ import polars as pl
 import tidelake
 from tests.jobs.lending_truth import REGISTRY, DrawnPrices, assert_panel_is_true, days_of, true_rows
 from tests.jobs.price_server import serving_prices
-from tests.jobs.served_chains import SPAWN, Addresses, settings
+from tests.jobs.served_chains import Addresses, settings
+from tests.processes import process
 from tidelake.jobs.prices import PriceSettings, fetch_prices, wanted_by_markets
 from tidelake.lending.panel.files import CSV, PARQUET, write_panel
 from tidelake.lending.panel.page import write_panel_page
@@ -34,7 +35,7 @@ def collect_killed(url, served, ids, start, days, kills, apart, seed=1):
     draw, killed = random.Random(seed), 0
     for _ in range(kills):
         begun, most = served.asked().requests, draw.randint(apart // 2, apart * 3 // 2)
-        child = SPAWN.Process(target=collect, args=(url, served.addresses, served.paced, ids, start, days))
+        child = process(collect, url, served.addresses, served.paced, ids, start, days)
         child.start()
         while child.is_alive() and served.asked().requests - begun < most:
             time.sleep(0.002)

@@ -1,11 +1,11 @@
 """Simulated chains behind real HTTP in a process of their own, which shares no interpreter with what is tested."""
 
-import multiprocessing
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tests.processes import CONTEXT, process
 from tidelake.jobs.collect_lending import CollectSettings
 from tidelake.sim.chains.chain import SimChain
 from tidelake.sim.chains.faults import ChainFaults
@@ -16,7 +16,6 @@ from tidelake.transport.http import Patience
 from tidelake.transport.rates import Pace
 from tidelake.transport.rpc_providers import UNITS, Provider
 
-SPAWN = multiprocessing.get_context("spawn")
 PATIENCE = Patience(attempts=4, total=20.0, timeout=15.0, first_wait=0.01, longest_wait=0.1)
 Addresses = Mapping[str, Sequence[tuple[str, str]]]
 
@@ -98,11 +97,10 @@ def serving_chains(
     **span: Any,
 ):
     """Serves chains, a node of each for each plan of faults: by default two without any. `span` is of `SimChain`."""
-    here, there = SPAWN.Pipe()
+    here, there = CONTEXT.Pipe()
     node = (requests, latency_s)
-    child = SPAWN.Process(
-        target=_serve, args=(there, list(names), span, plans or {"one": "", "two": ""}, node), daemon=True
-    )
+    child = process(_serve, there, list(names), span, plans or {"one": "", "two": ""}, node)
+    child.daemon = True
     child.start()
     try:
         yield ServedChains(here.recv(), requests or 1e6, here)

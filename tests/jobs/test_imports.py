@@ -4,13 +4,14 @@ import gzip
 import hashlib
 import io
 import json
-import multiprocessing
 import os
 import signal
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
+from tests import processes
 from tidelake.errors import ConfigError, FormatDrift, NotInLake
 from tidelake.jobs import imports
 from tidelake.jobs.exports import export_recording, export_recordings, import_lanes
@@ -269,7 +270,7 @@ def test_file_that_changes_under_the_reader_is_not_closed(store, tmp_path, monke
     assert not any("final" in entry.meta for lane in import_lanes(store) for entry in Ledger(store).entries(lane))
 
 
-def _import(lake: str, folder: str, crash: str, start: "multiprocessing.synchronize.Event | None", results) -> None:
+def _import(lake: str, folder: str, crash: str, start: Event | None, results) -> None:
     use_small_segments()
     if crash:
         os.environ["TIDELAKE_CRASH"] = crash
@@ -283,15 +284,9 @@ def _import(lake: str, folder: str, crash: str, start: "multiprocessing.synchron
 @pytest.mark.parametrize("crash", ["segment-put:3", "before-ledger-put:2", "after-ledger-put:4", "before-ledger-put:1"])
 def test_killed_import_goes_on_and_ends_as_an_undisturbed_one(tmp_path, crash):
     folder = write(tmp_path / "in", {"COINBASE.0": recording()})
-    spawn = multiprocessing.get_context("spawn")
-    for lake, kill in (("killed", crash), ("whole", "")):
-        process = spawn.Process(target=_import, args=(str(tmp_path / lake), str(folder), kill, None, None))
-        process.start()
-        process.join()
-        assert process.exitcode == (-signal.SIGKILL if kill else 0)
-    use = spawn.Process(target=_import, args=(str(tmp_path / "killed"), str(folder), "", None, None))
-    use.start()
-    use.join()
+    for lake, kill in (("killed", crash), ("whole", ""), ("killed", "")):
+        ended = processes.run(_import, str(tmp_path / lake), str(folder), kill, None, None)
+        assert ended == (-signal.SIGKILL if kill else 0)
     killed, whole = Store.open(tmp_path / "killed"), Store.open(tmp_path / "whole")
     (lane,) = import_lanes(whole)
     assert facts(killed, lane) == facts(whole, lane)
@@ -301,17 +296,16 @@ def test_killed_import_goes_on_and_ends_as_an_undisturbed_one(tmp_path, crash):
 
 def test_two_processes_on_one_file_end_clean_with_one_lane(tmp_path):
     folder = write(tmp_path / "in", {"COINBASE.0": recording(20_000)})
-    spawn = multiprocessing.get_context("spawn")
-    start, results = spawn.Event(), spawn.Queue()
+    start, results = processes.CONTEXT.Event(), processes.CONTEXT.Queue()
     args = (str(tmp_path / "lake"), str(folder), "", start, results)
-    processes = [spawn.Process(target=_import, args=args) for _ in range(2)]
-    for process in processes:
-        process.start()
+    children = [processes.process(_import, *args) for _ in range(2)]
+    for child in children:
+        child.start()
     start.set()
-    files = [results.get(timeout=60) for _ in processes]
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
+    files = [results.get(timeout=processes.PATIENT_SECONDS) for _ in children]
+    for child in children:
+        child.join()
+        assert child.exitcode == 0
     store = Store.open(tmp_path / "lake")
     (lane,) = import_lanes(store)
     assert sum(file.new_lines for file in files) == 20_003

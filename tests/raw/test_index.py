@@ -1,8 +1,7 @@
-import multiprocessing
-
 import polars as pl
 import pytest
 
+from tests.processes import process, run_at_once
 from tests.raw.lanes import LANE, append, seal_each, writer
 from tidelake.errors import LedgerBroken
 from tidelake.raw.entry import Note
@@ -83,13 +82,7 @@ def test_index_of_an_empty_lake_is_an_empty_table(tmp_path):
 def test_two_refreshes_at_once_add_each_entry_once(tmp_path):
     store = Store.open(tmp_path)
     seal_each(store, 30)
-    spawn = multiprocessing.get_context("spawn")
-    children = [spawn.Process(target=refresh_at, args=(store.url,)) for _ in range(2)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(60)
-    assert [child.exitcode for child in children] == [0, 0]
+    assert run_at_once(*(process(refresh_at, store.url) for _ in range(2))) == [0, 0]
     assert rows(store)["seq"].to_list() == list(range(30))
 
 

@@ -1,6 +1,5 @@
 """A drop that is cut short, or met by another process, leaves a table whole or gone, and its rejects with it."""
 
-import multiprocessing
 import threading
 from itertools import count
 
@@ -10,6 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from tests.crash.derivers import derive_some
+from tests.processes import PATIENT_SECONDS, process
 from tests.tables import lakes
 from tidelake.errors import TableMoved
 from tidelake.raw.store import Store
@@ -271,8 +271,7 @@ def test_on_s3_a_derive_amid_a_drop_keeps_its_keys_and_rejects(on_s3, monkeypatc
 
 def test_on_s3_processes_that_derive_beside_one_that_drops_end_equal(on_s3):
     before = answers(on_s3)
-    spawn = multiprocessing.get_context("spawn")
-    child = spawn.Process(target=derive_some, args=(on_s3.url, 1))
+    child = process(derive_some, on_s3.url, 1)
     drop_tables(on_s3, ["trades"])
     child.start()
     drops = 0
@@ -280,7 +279,7 @@ def test_on_s3_processes_that_derive_beside_one_that_drops_end_equal(on_s3):
         child.join(1.0)
         drop_tables(on_s3, ["trades"])
         drops += 1
-    child.join(120)
+    child.join(PATIENT_SECONDS)
     assert child.exitcode == 0
     derive_table(on_s3, TRADES)
     for found, expected in zip(answers(on_s3), before, strict=True):

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import multiprocessing
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import count
@@ -17,6 +16,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from polars.testing import assert_frame_equal
 
+from tests.processes import process, run_at_once
 from tests.tables.test_data_files import (
     BATCHES,
     COMPARED,
@@ -37,7 +37,6 @@ from tidelake.tables import data_files, delta
 from tidelake.tables.delta import MERGE, TURN, TableHandle, open_or_create
 
 NAME = "made"
-SPAWN = multiprocessing.get_context("spawn")
 WAYS = st.sampled_from(["merged", "turned", "replaced"])
 ASKED_OF = ("folder", "day", "text", "exact", "whole", "date", "flag")
 Row = dict[str, object]
@@ -354,15 +353,11 @@ def rewrite_some(url: str, many: int) -> None:
 def test_processes_that_append_and_write_anew_at_once_lose_and_double_nothing(store):
     handle_of(store)
     children = [
-        SPAWN.Process(target=append_some, args=(store.url, 0, 6), kwargs={"in_turn": True}),
-        SPAWN.Process(target=append_some, args=(store.url, 100, 6), kwargs={"in_turn": False}),
-        *(SPAWN.Process(target=rewrite_some, args=(store.url, 3)) for _ in range(2)),
+        process(append_some, store.url, 0, 6, in_turn=True),
+        process(append_some, store.url, 100, 6, in_turn=False),
+        *(process(rewrite_some, store.url, 3) for _ in range(2)),
     ]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(100)
-    assert [child.exitcode for child in children] == [0] * 4
+    assert run_at_once(*children) == [0] * 4
     assert rows_of(store) == [*range(6), *range(100, 106)]
     assert (handle_of(store).done("lane 0"), handle_of(store).done("lane 100")) == (5, 105)
 
