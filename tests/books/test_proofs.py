@@ -7,6 +7,7 @@ import pytest
 
 import tidelake
 from tests.books.session_lanes import SHAPES, Growing, lanes_of
+from tests.sampling import one_in
 from tests.tables.lakes import Lane, Received, seal_lane
 from tidelake.books.coverage import cover_books
 from tidelake.books.judgements import ALONE, FOLDER, Judgements, drop_judgements
@@ -44,8 +45,7 @@ def rows_of(store, table, source, entries, per_reader):
     return pa.concat_tables(found), refused
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(("source", "shape"), one_in(3, [(source, shape) for shape in SHAPES for source in SOURCES]))
 def test_what_derive_proves_is_what_verify_finds_however_the_lanes_grew(source, shape):
     place = 4 * SOURCES.index(source) + SHAPES.index(shape)
     others: list[str] = []
@@ -62,24 +62,23 @@ def test_what_derive_proves_is_what_verify_finds_however_the_lanes_grew(source, 
         assert others  # a lane was judged with what others say
 
 
-@pytest.mark.parametrize("source", SOURCES)
-def test_rows_are_those_of_a_derive_from_the_start_wherever_it_was_cut(source):
-    for number in range(3):
-        fault, seed = (
-            ("", *FAULTS)[(3 * SOURCES.index(source) + number) % 11],
-            1000 + 10 * SOURCES.index(source) + number,
-        )
-        store = Store.open(f"memory://cut-{source}-{number}")
-        growing = Growing(lanes_of(source, seed, fault, "whole"), seed)
-        while growing.grow(store):
-            pass
-        (lane,) = Ledger(store).lanes()
-        entries = list(Ledger(store).entries(lane))
-        for table in BOOK_TABLES:
-            drop_judgements(store)
-            whole = rows_of(store, table, source, entries, len(entries))
-            drop_judgements(store)
-            assert rows_of(store, table, source, entries, growing.chance.randrange(1, 9)) == whole
+@pytest.mark.parametrize(
+    ("source", "number"), one_in(3, [(source, number) for number in range(3) for source in SOURCES])
+)
+def test_rows_are_those_of_a_derive_from_the_start_wherever_it_was_cut(source, number):
+    place = 3 * SOURCES.index(source) + number
+    fault, seed = ("", *FAULTS)[place % 11], 1000 + 10 * SOURCES.index(source) + number
+    store = Store.open(f"memory://cut-{source}-{number}")
+    growing = Growing(lanes_of(source, seed, fault, "whole"), seed)
+    while growing.grow(store):
+        pass
+    (lane,) = Ledger(store).lanes()
+    entries = list(Ledger(store).entries(lane))
+    for table in BOOK_TABLES:
+        drop_judgements(store)
+        whole = rows_of(store, table, source, entries, len(entries))
+        drop_judgements(store)
+        assert rows_of(store, table, source, entries, growing.chance.randrange(1, 9)) == whole
 
 
 @pytest.fixture

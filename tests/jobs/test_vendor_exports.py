@@ -12,6 +12,7 @@ import pytest
 
 from tests.books.slow_engine import UNPROVABLE, VALID, Said, SlowEngine
 from tests.jobs.vendor_readers import csv_rows, lake_books, lake_rows, tardis_books
+from tests.sampling import one_in
 from tests.tables.lakes import Lane, Received, seal_all, trade
 from tidelake.books.frames import read_book_frames
 from tidelake.books.messages import KINDS, NONE
@@ -26,6 +27,7 @@ from tidelake.tables.segment_lines import split
 from tidelake.vendors.registry import vendor as find_vendor
 
 SOURCES = ("binance-spot", "binance-usdm", "binance-coinm", "okx", "kraken", "bybit", "deribit", "coinbase")
+HAPPENING = ("", *(fault for fault in FAULTS if fault != "clock-jump"))
 MIDNIGHT_NS = 1_723_161_600 * 10**9  # 2024-08-09
 STEP_NS = 100_000_000
 PAGE = "GET https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000"
@@ -118,8 +120,7 @@ def assert_leads(replayed, expected):
     assert all(told == before for _, told in places)
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("fault", ["", *(f for f in FAULTS if f != "clock-jump")])
+@pytest.mark.parametrize(("fault", "source"), one_in(3, [(fault, source) for fault in HAPPENING for source in SOURCES]))
 def test_exports_of_a_session_lead_to_its_true_books_whatever_happens_on_the_way(tmp_path, source, fault):
     heard = session(source, seed=len(fault), fault=fault)
     frames = tuple(Received(line.recv_ns, line.payload, line.kind, line.request, line.symbol) for line in heard.lines)

@@ -101,10 +101,8 @@ def test_clean_frames_never_need_the_slow_reading(mapping: Mapping):
     assert not found.rejected
 
 
-@BY_NAME
-@settings(deadline=None, derandomize=True, max_examples=15)
-@given(seed=SEEDS)
-def test_rows_in_are_rows_out_and_rejected(mapping: Mapping, seed: int):
+def check_spoilt(mapping: Mapping, seed: int) -> None:
+    """Of lines some of which were spoilt every row is read or rejected, and of those that were torn none is read."""
     rng = random.Random(seed)
     styles = styles_for(mapping, rng)
     good = [payload(mapping, styles, n, rng, 0.0) for n in range(80)]
@@ -129,6 +127,21 @@ def test_rows_in_are_rows_out_and_rejected(mapping: Mapping, seed: int):
     assert {at for at in out if at[0] not in torn} == {at for at in wanted if at[0] not in torn}
     assert {n for n, _ in rejected} >= torn
     assert not {n for n, _ in rows} & torn
+
+
+@BY_NAME
+@settings(deadline=None, derandomize=True, max_examples=4)
+@given(seed=SEEDS)
+def test_rows_in_are_rows_out_and_rejected(mapping: Mapping, seed: int):
+    check_spoilt(mapping, seed)
+
+
+@BY_NAME
+@pytest.mark.soak
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(seed=SEEDS)
+def test_rows_in_are_rows_out_and_rejected_many_times(mapping: Mapping, seed: int):
+    check_spoilt(mapping, seed)
 
 
 ASKED = [m for m in MAPPINGS if m.spec.requests or m.spec.not_request]

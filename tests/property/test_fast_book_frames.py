@@ -94,10 +94,7 @@ def samples(path: Path, rng: random.Random, count: int) -> list[Frame]:
     return [decode_line(lines[n]) for n in short if len(lines[n]) < 50_000]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-@settings(deadline=None, derandomize=True, max_examples=40)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_fast_reads_what_slow_reads_of_changed_frames(path: Path, seed: int):
+def check_changed(path: Path, seed: int) -> None:
     rng = random.Random(seed)
     rate = rng.choice([0.05, 0.3, 1.0])
     frames = [
@@ -105,6 +102,21 @@ def test_fast_reads_what_slow_reads_of_changed_frames(path: Path, seed: int):
         for n, frame in enumerate(samples(path, rng, 60))
     ]
     assert_same(FILES[path], b"".join(map(encode_line, frames)))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@settings(deadline=None, derandomize=True, max_examples=10)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_fast_reads_what_slow_reads_of_changed_frames(path: Path, seed: int):
+    check_changed(path, seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@settings(deadline=None, derandomize=True, max_examples=400)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_fast_reads_what_slow_reads_of_frames_changed_many_times(path: Path, seed: int):
+    check_changed(path, seed)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

@@ -14,6 +14,7 @@ import pytest
 import tidelake
 from tests.recorded.independent_reader import HFTBACKTEST, MARKETS
 from tests.recorded.slow_books import Message, binance_messages
+from tests.sampling import one_in
 from tidelake.books.reconstruction.day import reconstruct_day
 from tidelake.books.reconstruction.task import DayReport, DayTask, Strategy
 from tidelake.client import Lake
@@ -31,8 +32,12 @@ pytestmark = [
 DAY_NS = 86_400 * 10**9
 LEVELS = 20
 CASES = [("spot", "btcusdt", "BTC-USDT"), ("usdm", "ethusdt", "ETH-USDT-PERP"), ("cm", "btcusd_perp", "BTC-USD-PERP")]
-each_recording = pytest.mark.parametrize(("folder", "name", "symbol"), CASES)
-each_vendor = pytest.mark.parametrize("vendor", ["crypto-lake", "tardis"])
+each_recording = pytest.mark.parametrize(("folder", "name", "symbol"), one_in(2, CASES))
+by_turns = [("crypto-lake", CASES[0]), ("tardis", CASES[0]), ("tardis", CASES[1]), ("crypto-lake", CASES[1])]
+by_turns += [("crypto-lake", CASES[2]), ("tardis", CASES[2])]
+each_export = pytest.mark.parametrize(
+    ("vendor", "folder", "name", "symbol"), one_in(2, [(vendor, *case) for vendor, case in by_turns])
+)
 
 
 @cache
@@ -105,8 +110,7 @@ def books(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
     yield from rows.filter(pl.col("event_type") == "delta", pl.col("bid_prices").is_not_null()).iter_rows(named=True)
 
 
-@each_vendor
-@each_recording
+@each_export
 def test_every_level_after_every_message_is_that_of_the_frames(reconstructed, vendor, folder, name, symbol):
     source = MARKETS[folder]
     for day, messages in by_day(told(folder, name)):
@@ -125,8 +129,7 @@ def test_every_level_after_every_message_is_that_of_the_frames(reconstructed, ve
         assert compared > 100
 
 
-@each_vendor
-@each_recording
+@each_export
 def test_books_are_proven_but_before_the_first_and_after_the_last_snapshot(reconstructed, vendor, folder, name, symbol):
     source = MARKETS[folder]
     for day, _ in by_day(told(folder, name)):
@@ -147,8 +150,7 @@ def test_books_are_proven_but_before_the_first_and_after_the_last_snapshot(recon
         assert known.filter(pl.col("hole").is_not_null(), pl.col("bids_known") < 1).is_empty()
 
 
-@each_vendor
-@each_recording
+@each_export
 def test_the_assessment_of_each_day_recommends_a_full_replay(reconstructed, vendor, folder, name, symbol):
     source = MARKETS[folder]
     days = [day for day, _ in by_day(told(folder, name))]

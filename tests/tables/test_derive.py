@@ -11,6 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import tidelake
+from tests.sampling import one_in
 from tests.tables import lakes
 from tests.tables.lakes import START_US, Lane, Received
 from tidelake.errors import ConfigError, LedgerBroken, NotInLake, TableMoved
@@ -125,14 +126,15 @@ def arrive(source: Path, target: Path, entries: list[Entry], rng: random.Random)
     return store
 
 
+@pytest.mark.parametrize("seeds", one_in(5, [range(at, at + 5) for at in range(0, 25, 5)]), ids=str)
 @pytest.mark.parametrize("sources", [("coinbase", "bybit"), ("kraken", "deribit")], ids="+".join)
-def test_any_order_of_arrival_ends_in_the_same_rows(sources, tmp_path):
+def test_any_order_of_arrival_ends_in_the_same_rows(sources, seeds, tmp_path):
     whole = Store.open(tmp_path / "whole")
     entries = lakes.seal_all(whole, lakes.make_lanes(2, sources, trades=9))
     derive_table(whole, TRADES)
     rows, contradicted = lakes.standing_rows(whole), conflicts(whole, TRADES)
     assert contradicted.height
-    for seed in range(25):
+    for seed in seeds:
         target = tmp_path / str(seed)
         store = arrive(tmp_path / "whole", target, entries, random.Random(seed))
         assert_frame_equal(lakes.standing_rows(store), rows)
@@ -153,8 +155,8 @@ def test_older_import_that_arrives_last_stands(tmp_path):
     assert (str(other["price"]), other["revision"]) == ("100.000000000000000000", 2)
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_as_of_equals_a_lake_that_holds_only_what_was_known(seed, tmp_path):
+@pytest.mark.parametrize(("seed", "times"), [(0, 10), pytest.param(1, 25, marks=pytest.mark.soak)])
+def test_as_of_equals_a_lake_that_holds_only_what_was_known(seed, times, tmp_path):
     lanes = lakes.make_lanes(10 + seed, ("coinbase", "kraken", "deribit"), trades=8)
     whole = Store.open(tmp_path / "whole")
     lakes.seal_all(whole, lanes)
@@ -162,7 +164,7 @@ def test_as_of_equals_a_lake_that_holds_only_what_was_known(seed, tmp_path):
     known = sorted(us for lane in lanes for us in lane.known_us())
     rng = random.Random(seed)
     seen = set()
-    for number in range(25):
+    for number in range(times):
         at = rng.choice(known) - rng.choice([0, 0, 1])
         store = Store.open(tmp_path / str(number))
         lakes.seal_all(store, [lane.cut(at) for lane in lanes])

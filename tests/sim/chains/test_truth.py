@@ -6,6 +6,7 @@ import pytest
 from eth_abi.abi import encode
 from hypothesis import given, settings, strategies as st
 
+from tests.sampling import one_in
 from tests.sim.chains.driving import REGISTRY, Driven, as_row, as_true_row
 from tidelake.chains.abi import function
 from tidelake.chains.multicall import Call
@@ -60,7 +61,9 @@ def test_call_by_call_reads_the_same(driven):
     assert driven.positions(number, one_by_one=True) == driven.truth.positions(driven.market, number)
 
 
-def test_each_family_reads_the_liquidations_that_there_were(driven):
+@pytest.mark.parametrize("market", one_in(2, MARKETS))
+def test_each_family_reads_the_liquidations_that_there_were(market):
+    driven = driven_market(market)
     first, last = driven.chain.clock.first_of(driven.chain.first_day), driven.chain.last_of(DAYS[-1])
     first = max(first, driven.truth.deployed(driven.market))
     expected = driven.truth.liquidations(driven.market, first, last)

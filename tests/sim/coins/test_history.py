@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from tests.sampling import one_in
 from tidelake.errors import ConfigError
 from tidelake.sim.coins.events import DAY_US, HOUR_US, MICROS, MINUTE_US, Fact, Head, Retraction, SourceState
 from tidelake.sim.coins.history import CoinHistory
 from tidelake.sim.coins.plan import NO_FAULTS, CoinPlan, Depeg, Rates, Reorg
 
+CHAINS = (("ethereum", "arbitrum"), ("arbitrum",), ("ethereum", "arbitrum", "solana"))
 BAD = Rates(doubled=0.1, restated=0.05, late=0.05, reorgs=40.0, changes=200.0)
 CRISIS = (
     "depeg:USDC@6h+8h=0.12,reorg:ethereum@8h=45,reorg:ethereum@9h=1,flip:ethereum@10h=20,reorg:arbitrum@8h=400,"
@@ -81,10 +83,7 @@ def test_views_of_a_history_are_its_minutes(crisis, minutes):
 # Truth
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(
-    "chains", [("ethereum", "arbitrum"), ("arbitrum",), ("ethereum", "arbitrum", "solana")], ids=len
-)
+@pytest.mark.parametrize(("seed", "chains"), one_in(5, itertools.product(range(4), CHAINS)))
 def test_what_is_told_mended_by_a_fold_is_the_final_truth(seed, chains):
     plan = CoinPlan(seed=seed, days=1, chains=chains, coins=("USDC", "DAI"), rates=BAD).with_crisis("seeded")
     minutes = list(CoinHistory(plan).minutes())
