@@ -8,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from tests.stablecoins import fleets
 from tests.stablecoins.histories import BEGIN, S
+from tidelake.errors import ConfigError, SourceError
 from tidelake.raw.store import Store
 from tidelake.stablecoins.fleet import Fleet
 from tidelake.stablecoins.observation import Observation, Retraction
@@ -116,9 +117,31 @@ def test_a_shard_lost_again_and_again_ends_the_run():
     Dying.odds = 0.0
     sharded = ShardedFleet(setups, shards=2, open_link=Dying)
     Dying.odds = 1.0
-    with pytest.raises(ShardLost):
-        sharded.take_all(fleets.delivery(1, minutes=1)[:50], [])
-    assert sharded.restarts == LIVES
+    seen = fleets.delivery(1, minutes=1)[:50]
+    for again in range(2):  # whoever asks once more is not kept waiting for ever
+        with pytest.raises(ShardLost, match=r"lost when .* run again to go on"):
+            sharded.take_all(seen, [])
+        assert sharded.restarts == LIVES + again
+
+
+def test_a_shard_that_cannot_be_begun_leaves_no_other_behind():
+    links = []
+
+    def opened(work):
+        if links:
+            raise SourceError("no Redis answers", retryable=True)
+        links.append(ProcessLink(work))
+        return links[-1]
+
+    with pytest.raises(SourceError):
+        ShardedFleet(fleets.setups(), shards=2, open_link=opened)
+    assert [link.process.is_alive() for link in links] == [False]
+
+
+@pytest.mark.parametrize("shards", [0, -1])
+def test_no_shards_are_refused_for_nobody_would_take_what_is_told(shards):
+    with pytest.raises(ConfigError, match="cannot be dealt out"):
+        ShardedFleet(fleets.setups(), shards=shards, open_link=LocalLink)
 
 
 def test_a_coin_whose_machine_fails_stops_alone_in_its_shard(monkeypatch):

@@ -8,6 +8,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Final
 
+from tidelake.errors import ConfigError
 from tidelake.stablecoins.fleet import SavedFleet
 from tidelake.stablecoins.observation import Observation
 from tidelake.stablecoins.records import Record
@@ -34,7 +35,8 @@ class ShardedFleet:
         failed: Coins whose machine stopped, and why.
 
     Raises:
-        ShardLost: A shard was lost `LIVES` times since it was saved.
+        ConfigError: There is to be no shard.
+        ShardLost: A shard was lost `LIVES` times since it was saved. Go on with a new fleet of what was saved.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class ShardedFleet:
         powers: Exponents = PRIOR,
         saved: SavedFleet | None = None,
     ) -> None:
+        if shards < 1:
+            raise ConfigError(f"coins cannot be dealt out to {shards} shards; a Fleet has none")
         dealt = deal(tuple(setups), shards)
         self.failed: dict[str, str] = dict(saved.failed) if saved else {}
         self._router = CoinRouter(setups, dealt, saved.unknown if saved else 0)
@@ -54,9 +58,15 @@ class ShardedFleet:
         self._starts = [
             Start({coin: setups[coin] for coin in coins}, rules, powers, _of(saved, coins)) for coins in dealt
         ]
-        self._shards = [Shard(partial(open_link, Worker), encode(start)) for start in self._starts]
-        for shard in self._shards:
-            shard.answer()
+        self._shards: list[Shard] = []
+        try:
+            for start in self._starts:
+                self._shards.append(Shard(partial(open_link, Worker), encode(start)))
+            for shard in self._shards:
+                shard.answer()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def unknown(self) -> int:

@@ -50,9 +50,10 @@ class Shard:
             self._lives -= 1
             try:
                 return self._again()
-            except ShardLost:
-                if not self._lives:
-                    raise
+            except ShardLost as exc:
+                if self._lives <= 0:
+                    text = f"{exc}; begun anew {LIVES} times since its states were saved. What was stored is safe"
+                    raise ShardLost(f"{text}: run again to go on from there, or without shards") from exc
 
     def saved(self, start: bytes) -> None:
         """Should it be lost, it is to begin with this message, and to be asked what it is asked from now on."""
