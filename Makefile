@@ -1,5 +1,5 @@
 # Everything a fresh machine needs is Python 3.11 or later, make and pip: each target makes .venv first.
-#   make demo | test | bench | soak | lint | format | docs | lock | clean
+#   make demo | test | bench | soak | pathway | lint | format | docs | lock | clean
 # PYTHON=python3.12 picks the interpreter, ARGS="..." is handed to the command behind a target.
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -13,7 +13,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-emit-index-url $(if $(UPGRADE),--upgrade)
 ARGS ?=
 
-.PHONY: demo test bench soak lint format docs lock clean
+.PHONY: demo test bench soak pathway lint format docs lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime
@@ -27,6 +27,11 @@ soak: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/tidelake bench $(ARGS)
+
+# Pathway wants an older pyarrow: its runner is tested in an environment of its own.
+pathway:
+	$(MAKE) VENV=.venv-pathway .venv-pathway/.pathway
+	.venv-pathway/bin/python -m pytest tests/stablecoins/test_pathway_engine.py tests/cli/test_stablecoins.py $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -47,9 +52,11 @@ lock: $(VENV)/.dev
 	$(LOCK) pyproject.toml -c requirements/build.txt -o requirements/runtime.txt
 	$(LOCK) pyproject.toml --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(LOCK) pyproject.toml --extra dev --extra bench -c requirements/dev.txt -o requirements/bench.txt
+	cp requirements/dev.txt requirements/pathway.txt  # preferred versions, not bounds: Pathway wants an older pyarrow
+	$(LOCK) pyproject.toml --extra dev --extra pathway -o requirements/pathway.txt
 
 clean:
-	rm -rf $(VENV) build dist demo-lake demo.html demo-coins.html bench-results
+	rm -rf $(VENV) .venv-pathway build dist demo-lake demo.html demo-coins.html bench-results
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -73,4 +80,10 @@ $(VENV)/.dev: $(VENV)/.made requirements/build.txt requirements/dev.txt pyprojec
 
 $(VENV)/.bench: $(VENV)/.dev requirements/bench.txt
 	$(INSTALL) requirements/bench.txt
+	@touch $@
+
+$(VENV)/.pathway: $(VENV)/.made requirements/build.txt requirements/pathway.txt pyproject.toml
+	$(INSTALL) requirements/build.txt
+	$(INSTALL) requirements/pathway.txt
+	$(EDITABLE)
 	@touch $@

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = ("build", "runtime", "dev", "bench")
+FILES = ("build", "runtime", "dev", "bench", "pathway")
 
 
 def pins(name):
@@ -40,8 +40,12 @@ def test_larger_lock_file_keeps_the_versions_of_the_smaller(smaller, larger):
     assert pins(smaller).items() <= pins(larger).items()
 
 
+def test_lock_with_pathway_departs_from_the_others_in_pyarrow_alone():
+    assert {name for name, found in pins("dev").items() if pins("pathway").get(name) != found} == {"pyarrow"}
+
+
 def test_build_requirements_agree_with_the_other_files():
-    for other in ("runtime", "dev", "bench"):
+    for other in ("runtime", "dev", "bench", "pathway"):
         both = pins("build").keys() & pins(other).keys()
         assert {name: pins("build")[name] for name in both} == {name: pins(other)[name] for name in both}
 
@@ -51,3 +55,4 @@ def test_every_dependency_is_locked():
     assert names(project["dependencies"]) <= pins("runtime").keys()
     assert names(project["optional-dependencies"]["dev"]) <= pins("dev").keys()
     assert names(project["optional-dependencies"]["bench"]) <= pins("bench").keys()
+    assert names(project["optional-dependencies"]["pathway"]) <= pins("pathway").keys()

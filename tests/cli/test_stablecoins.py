@@ -70,7 +70,9 @@ def test_watch_asks_for_nodes_and_for_coins_that_there_are_and_makes_no_lake_wit
     assert not (tmp_path / "lake").exists()
 
 
-def test_replay_in_shards_lists_the_alerts_of_one_process(capsys, tmp_path):
+@pytest.fixture
+def replayed(capsys, tmp_path):
+    """Replays a depeg with the words given, and tells the exit code and the alerts."""
     prices = tmp_path / "history" / "ethereum" / "price.csv"
     prices.parent.mkdir(parents=True)
     rows = [
@@ -79,26 +81,31 @@ def test_replay_in_shards_lists_the_alerts_of_one_process(capsys, tmp_path):
         for coin, price in (("USDC", 0.9 if 10 < minute < 14 else 1.0), ("USDT", 1.0), ("DAI", 1.02))
     ]
     prices.write_text("\n".join(["timestamp,coin,price", *rows]) + "\n")
-    told = []
-    for shards in ("0", "2"):
-        words = [
-            "--lake",
-            str(tmp_path / shards),
-            "--format",
-            "json",
-            "stablecoins",
-            "replay",
-            str(tmp_path / "history"),
-        ]
-        code = run([*words, "--shards", shards])
-        told.append((code, json.loads(capsys.readouterr().out)))
-    assert told[0] == told[1]
-    assert {alert["coin"] for alert in told[1][1]} == {"USDC", "DAI"}
+
+    def replay(*words):
+        lake = str(tmp_path / "-".join(("lake", *words)))
+        code = run(["--lake", lake, "--format", "json", "stablecoins", "replay", str(tmp_path / "history"), *words])
+        return code, json.loads(capsys.readouterr().out)
+
+    return replay
 
 
-def test_replay_over_a_bus_without_shards_is_wrong_use(capsys, tmp_path):
-    assert run(["--lake", str(tmp_path / "lake"), "stablecoins", "replay", str(tmp_path), "--bus", "redis://x"]) == 2
+def test_replay_in_shards_lists_the_alerts_of_one_process(replayed):
+    alone = replayed()
+    assert replayed("--shards", "2") == alone
+    assert {alert["coin"] for alert in alone[1]} == {"USDC", "DAI"}
+
+
+def test_replay_in_pathway_lists_the_alerts_of_one_process(replayed):
+    pytest.importorskip("pathway")
+    assert replayed("--runner", "pathway") == replayed()
+
+
+@pytest.mark.parametrize("words", [("--bus", "redis://x"), ("--runner", "pathway", "--shards", "2")])
+def test_replay_with_words_that_exclude_each_other_is_wrong_use(words, capsys, tmp_path):
+    assert run(["--lake", str(tmp_path / "lake"), "stablecoins", "replay", str(tmp_path), *words]) == 2
     assert "--shards" in capsys.readouterr().err
+    assert not (tmp_path / "lake").exists()
 
 
 @pytest.fixture

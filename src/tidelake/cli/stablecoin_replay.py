@@ -11,6 +11,13 @@ from tidelake.cli.options import DONE, DONE_WITH_GAPS, example, options
 from tidelake.cli.times import point, span
 
 
+class Runner(StrEnum):
+    """What runs the machines."""
+
+    plain = "plain"
+    pathway = "pathway"
+
+
 class HistoryKind(StrEnum):
     """Where a history lies, and in which form."""
 
@@ -72,6 +79,10 @@ def replay(
     bus: Annotated[
         str, typer.Option(help="Reach the shards over this Redis, such as redis://localhost:6379.", show_default=False)
     ] = "",
+    runner: Annotated[
+        Runner,
+        typer.Option(help="pathway: a machine for each coin in Pathway's engine (extra `pathway`). Rows are the same."),
+    ] = Runner.plain,
     html: Annotated[Path | None, typer.Option(help="File for a page with charts of what was told.")] = None,
 ) -> None:
     """Play a history to the machines of its coins: windows, scores, alerts, attestations.
@@ -88,6 +99,8 @@ def replay(
     opts = options(ctx)
     if bus and not shards and not feature_shards:
         raise ConfigError("--bus is the way to shards; ask for some with --shards or --feature-shards")
+    if runner is Runner.pathway and shards:
+        raise ConfigError("--runner pathway has a shard for each coin of its own: leave out --shards")
     lake = opts.open_lake() if kind is HistoryKind.lake else None
     history = open_history(
         lake.store if lake else None,
@@ -114,6 +127,7 @@ def replay(
             jsonl=jsonl,
             shards=shards,
             bus=bus,
+            runner=runner.value,
             listen=Narrator(opts.say),
         )
         for what, why in history.refused.items():

@@ -20,11 +20,13 @@ from tidelake.stablecoins.setup import CoinSetup
 from tidelake.stablecoins.shards.coordinator import ShardedFleet
 from tidelake.stablecoins.shards.features import FeatureShards
 from tidelake.stablecoins.shards.links import OpenLink, ProcessLink
+from tidelake.stablecoins.shards.pathway_engine import PathwayEngine
 
 # csv   <chain>/price.csv and so on, in a folder
 # bars  USDCUSDT_1m.parquet and so on, in a folder
 # lake  what the lake holds
 HistoryKind: TypeAlias = Literal["csv", "bars", "lake"]
+Runner: TypeAlias = Literal["plain", "pathway"]
 
 
 class CoinHistory(History, Protocol):
@@ -89,6 +91,7 @@ def open_replay(
     jsonl: Path | None = None,
     shards: int = 0,
     bus: str = "",
+    runner: Runner = "plain",
     listen: Callable[[list[Record]], None] | None = None,
 ) -> tuple[str, Replay]:
     """The run's name and the run, ready to be played.
@@ -99,15 +102,22 @@ def open_replay(
         jsonl: Folder that gets a folder of JSON lines of the run's name.
         shards: Deal the coins out to so many processes; 0: all in this one.
         bus: Reach the shards over this Redis.
+        runner: "pathway" runs a machine for each coin in Pathway's engine, without `shards`.
         listen: Gets records as they are made.
 
     Raises:
         ConfigError: A folder tells nothing of a coin.
         NotInLake: The lake does not.
+        MissingExtra: Pathway is asked for and not installed.
     """
     setups = history.setups(tuple(coins))
     name = run or f"{kind}-{history.fingerprint}-{'-'.join(sorted(setups))}"
-    fleet = partial(ShardedFleet, shards=shards, open_link=_link(bus)) if shards else Fleet
+    link = _link(bus)
+    if runner == "pathway":
+        if shards:
+            raise ConfigError("Pathway has a shard for each coin: leave out --shards")
+        link, shards = PathwayEngine().open, len(setups)
+    fleet = partial(ShardedFleet, shards=shards, open_link=link) if shards else Fleet
     return name, Replay(store, name, setups, jsonl=jsonl, listen=listen, open_fleet=fleet)
 
 

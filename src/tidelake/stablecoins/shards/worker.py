@@ -71,6 +71,7 @@ class Said(msgspec.Struct):
 Message = Start | Take | Save
 encode: Final = msgspec.msgpack.Encoder().encode
 _read: Final = msgspec.msgpack.Decoder(Message).decode
+read_start: Final = msgspec.msgpack.Decoder(Start).decode
 read_said: Final = msgspec.msgpack.Decoder(Said).decode
 read_saved: Final = msgspec.msgpack.Decoder(SavedFleet).decode
 
@@ -83,17 +84,41 @@ class Worker:
 
     def answer(self, message: bytes) -> bytes:
         """What it says to a message: `Said` to `Start` and `Take`, a `SavedFleet` to `Save`."""
-        asked = _read(message)
+        return encode(self.say(_read(message)))
+
+    def say(self, asked: Message) -> Said | SavedFleet:
+        """The same, not yet written down."""
         if isinstance(asked, Save):
-            return encode(self._fleet.save())
-        said = Said([], [], self._fleet.failed)
+            return self.save()
         if isinstance(asked, Start):
             self._fleet = Fleet(asked.setups, rules=asked.rules, powers=asked.powers, saved=asked.saved)
-            said.failed = self._fleet.failed
-            return encode(said)
+            return Said([], [], self._fleet.failed)
+        said = Said([], [], self._fleet.failed)
         take, records, places = self._fleet.take, said.records, said.places
         for place, seen in zip(asked.places, asked.whole(), strict=True):
             take(seen, records)
             if len(records) > len(places):
                 places += [place] * (len(records) - len(places))
-        return encode(said)
+        return said
+
+    def save(self) -> SavedFleet:
+        """Where the machines stand."""
+        return self._fleet.save()
+
+
+def step(state: bytes, message: bytes) -> tuple[bytes, bytes]:
+    """A shard as a pure function: the state after a message, and what is said to it.
+
+    Args:
+        state: A `Start` that says where the machines stand; whatever it is, a `Start` as message takes its place.
+    """
+    asked, worker = _read(message), Worker()
+    if isinstance(asked, Start):
+        return message, encode(worker.say(asked))
+    start = read_start(state)
+    worker.say(start)
+    said = encode(worker.say(asked))
+    if isinstance(asked, Save):
+        return state, said
+    start.saved = worker.save()
+    return encode(start), said
