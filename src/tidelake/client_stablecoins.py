@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tidelake.stablecoins.reading import Asked
     from tidelake.stablecoins.records import Record
     from tidelake.stablecoins.replay.running import RunningReplay
+    from tidelake.stablecoins.tracing import Told
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,25 @@ class Stablecoins:
         from tidelake.stablecoins.explaining import explain
 
         return explain(self.store, name, run=run, as_of=_time(as_of))
+
+    def trace(
+        self, name: str, value: str = "", *, history: "Told | None" = None, run: str = "", as_of: Time | None = None
+    ) -> "list[Line]":
+        """The facts that a value of a window was made of; see `stablecoins.tracing.trace`.
+
+        Args:
+            name: Id of a window or an alert.
+            value: A column of the window, such as "price"; of an alert "" is what it is about.
+            history: What was replayed, such as `replay.folders.open_history(folder)`; default: what a watch heard.
+            run: One replay; default: all of them, one after the other.
+            as_of: Of the version that stood then.
+
+        Raises:
+            NotInLake: The name or the value is none, or no replay told of it by then.
+        """
+        from tidelake.stablecoins.tracing import trace
+
+        return list(trace(self.store, name, value, history=history, run=run, as_of=_time(as_of)))
 
 
 def _asked(coin: str, chain: str | None, run: str, start: Time | None, end: Time | None, as_of: Time | None) -> "Asked":

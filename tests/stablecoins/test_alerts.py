@@ -127,7 +127,7 @@ def test_volatility_is_measured_by_its_own_median_and_is_not_withdrawn_because_t
         run(machine, gauge("volatility", minute * 60 + 1, 0.5, coin=""), clock(minute * 60 + 60))
     records = []
     for minute in range(40, 120):
-        records += run(machine, gauge("volatility", minute * 60 + 1, 1.6, coin=""), clock(minute * 60 + 60))
+        records += run(machine, gauge("volatility", minute * 60 + 1, 2.4, coin=""), clock(minute * 60 + 60))
     records += run(machine, head(9000, "ethereum", 9000, 9000))
     found = steps(records, "volatility")
     assert found[0] == ("PROVISIONAL", "notice", False)

@@ -30,7 +30,9 @@ def register(stablecoins: typer.Typer) -> None:
     stablecoins.command(epilog=example("stablecoins alerts", "stablecoins alerts USDC --last"))(alerts)
     stablecoins.command(
         epilog=example(
-            "stablecoins explain USDC:ethereum:60:1678492800", "stablecoins explain USDC:all:depeg:1678492800"
+            "stablecoins explain USDC:ethereum:60:1678492800",
+            "stablecoins explain USDC:all:depeg:1678492800",
+            "stablecoins explain USDC:all:60:1678492800 --trace price --history historical/",
         )
     )(explain)
     stablecoins.command(epilog=example("stablecoins page usdc.html --coins USDC --as-of 2023-03-11T04:00Z"))(page)
@@ -93,18 +95,39 @@ def alerts(
 def explain(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="WINDOW|ALERT", help="Its id, as windows and alerts show it.")],
+    trace: Annotated[
+        str,
+        typer.Option(
+            metavar="VALUE",
+            help="Instead, the facts that this value was made of, such as price or net_supply_change; alert: its own.",
+        ),
+    ] = "",
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --trace: the folder that was replayed; a watch needs none.", exists=True, file_okay=False
+        ),
+    ] = None,
     run: Run = "",
     as_of: AsOf = "",
 ) -> None:
     """Say why a window says what it says, or why an alert is in its state.
 
     Its values with the time and source of each, the factors of its score, its versions and what changed each, facts
-    that a chain took back, incidents, its attestation.
+    that a chain took back, incidents, its attestation. With --trace the facts that one value was made of, each with its
+    id, its source, when it was known and where it stands: file and line, or SEGMENT:LINE for `tidelake explain`.
     """
     from tidelake.stablecoins.explaining import Line
 
     opts = options(ctx)
-    opts.show(opts.open_lake().stablecoins.explain(name, run=run, as_of=point(as_of)), Line)
+    door = opts.open_lake().stablecoins
+    if trace or history:
+        from tidelake.stablecoins.replay.folders import open_history
+
+        played = open_history(history) if history else None
+        opts.show(door.trace(name, trace, history=played, run=run, as_of=point(as_of)), Line)
+    else:
+        opts.show(door.explain(name, run=run, as_of=point(as_of)), Line)
 
 
 def page(

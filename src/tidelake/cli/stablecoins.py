@@ -1,11 +1,17 @@
-"""Commands on stablecoins: stablecoins coins, replay, watch, windows, alerts, explain, page, calibrate."""
+"""Commands on stablecoins: stablecoins coins, replay, watch, windows, alerts, explain, page, calibrate, episodes."""
 
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from tidelake.cli import stablecoin_calibrate, stablecoin_reading, stablecoin_replay, stablecoin_watch
+from tidelake.cli import (
+    stablecoin_calibrate,
+    stablecoin_episodes,
+    stablecoin_reading,
+    stablecoin_replay,
+    stablecoin_watch,
+)
 from tidelake.cli.options import example, options
 
 DAY = ["%Y-%m-%d"]
@@ -25,6 +31,7 @@ def register(app: typer.Typer) -> None:
     stablecoin_watch.register(stablecoins)
     stablecoin_reading.register(stablecoins)
     stablecoin_calibrate.register(stablecoins)
+    stablecoin_episodes.register(stablecoins)
     app.add_typer(stablecoins)
 
 

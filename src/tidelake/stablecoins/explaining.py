@@ -60,7 +60,7 @@ class Line(msgspec.Struct, frozen=True):
     """One thing that explains.
 
     Attributes:
-        part: "window", "fact", "score", "version", "correction", "incident", "attestation", "alert" or "step".
+        part: "window", "fact", "score", "version", "correction", "incident", "attestation", "alert", "step" or "trace".
         at: When it was known, UTC; of a fact, when its source told it happened. None where no time belongs to it.
         name, value: What is said.
         why: The reason, or what it means.
@@ -84,12 +84,7 @@ def explain(store: Store, name: str, *, run: str = "", as_of: dt.datetime | None
     Raises:
         NotInLake: The name is none, or no replay told of it by then.
     """
-    parts = name.split(":")
-    if len(parts) != 4 or not parts[3].isdecimal() or not all(parts):
-        shapes = "USDC:ethereum:60:1678492800 (coin, chain or all, seconds, start) or USDC:all:depeg:1678492800"
-        raise NotInLake(f"{name!r} names no window and no alert: such as {shapes}")
-    coin, chain, kind, start_s = parts
-    start = dt.datetime.fromtimestamp(int(start_s), dt.UTC)
+    coin, chain, kind, start = parse_name(name)
     asked = Asked(coin, chain, run, as_of=as_of)
     if kind.isdecimal():
         return list(_windows(store, asked, int(kind), start))
@@ -103,6 +98,20 @@ def explain(store: Store, name: str, *, run: str = "", as_of: dt.datetime | None
         mine = Asked(coin, chain, str(of_run), as_of=as_of)
         lines += _windows(store, mine, told[-1]["window_s"], told[-1]["window_start"])
     return lines
+
+
+def parse_name(name: str) -> tuple[str, str, str, dt.datetime]:
+    """Coin, chain (or "all"), kind of the alert or seconds of the window, and start, of an id.
+
+    Raises:
+        NotInLake: The name is none.
+    """
+    parts = name.split(":")
+    if len(parts) != 4 or not parts[3].isdecimal() or not all(parts):
+        shapes = "USDC:ethereum:60:1678492800 (coin, chain or all, seconds, start) or USDC:all:depeg:1678492800"
+        raise NotInLake(f"{name!r} names no window and no alert: such as {shapes}")
+    coin, chain, kind, start_s = parts
+    return coin, chain, kind, dt.datetime.fromtimestamp(int(start_s), dt.UTC)
 
 
 def _windows(store: Store, asked: Asked, window_s: int, start: dt.datetime) -> Iterator[Line]:

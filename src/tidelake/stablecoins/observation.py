@@ -1,7 +1,7 @@
 """The one thing that a coin's machine takes: something told of a coin, of a chain, of a source, or that time passed."""
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -89,6 +89,13 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     block_number: int = -1
     quote: str = "USD"
     told: Head | Retraction | Violation | None = None
+
+
+class Telling(NamedTuple):
+    """An observation and where it was read: a line of a file, or of a segment of the raw log."""
+
+    seen: Observation
+    place: str
 
 
 def refusal(seen: Observation) -> str:

@@ -3,8 +3,8 @@
 Each signal has three levels: notice, warning, severe. Where no source is named, a threshold is our choice.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Container
-from statistics import median
 from typing import Final
 
 import msgspec
@@ -29,11 +29,13 @@ class Rules(msgspec.Struct, frozen=True):
         supply_share: Minted or burned in a window, relative to what circulates.
         supply_odd: The same where that is not known: relative to the median of the windows that had any.
         drain: What liquidity lost of the highest of the last hour.
-        volatility: Relative to the median of those told in the last day.
+        volatility: Relative to the median of those told in the last seven days. Of 47 calm days of
+            BTC five reach the first level, two the second, none the third (`episodes.volatility_levels`).
         sentiment: How far below zero.
         over: Of the other signals: the share of its first level below which one is over.
         calm_windows: So many windows in a row without it end an alert.
-        memory: Values that a median is taken of at most; none is taken of fewer than `least`.
+        memory: Values that a median of mints or burns is taken of at most; none is taken of fewer than `least`.
+        volatility_memory: The same of volatility, which is told every five minutes.
     """
 
     depeg: Levels = (OFF_PEG, 0.01, 0.03)
@@ -41,11 +43,12 @@ class Rules(msgspec.Struct, frozen=True):
     supply_share: Levels = (0.005, 0.02, 0.05)
     supply_odd: Levels = (20.0, 50.0, 100.0)
     drain: Levels = (0.1, 0.2, 0.4)
-    volatility: Levels = (3.0, 5.0, 8.0)
+    volatility: Levels = (4.5, 6.0, 8.0)
     sentiment: Levels = (0.5, 0.7, 0.85)
     over: float = 0.7
     calm_windows: int = 5
     memory: int = 288
+    volatility_memory: int = 7 * 288
     least: int = 24
 
 
@@ -55,7 +58,8 @@ class History(msgspec.Struct):
     Attributes:
         minted, burned: Of windows that had any.
         liquidity: Of the last hour, a window each.
-        volatility: Values that were fresh.
+        volatility: Values that were fresh; of the coin alone, not of its chains.
+        ordered: Those that medians are taken of, by name, from the least.
         usual: The median of each of these, by name, where there are enough.
         bound: Tokens; a mint or burn of so many is looked at when it comes, not when its window ends.
     """
@@ -64,6 +68,7 @@ class History(msgspec.Struct):
     burned: list[float] = []
     liquidity: list[float] = []
     volatility: list[float] = []
+    ordered: dict[str, list[float]] = {}
     usual: dict[str, float] = {}
     bound: float = NEVER
 
@@ -71,7 +76,7 @@ class History(msgspec.Struct):
         """Take a window that closed; to be called once for each."""
         for kind, amount, values in (("mint", row.minted, self.minted), ("burn", row.burned, self.burned)):
             if amount:
-                self._keep_usual(kind, values, float(amount), rules)
+                self._keep_usual(kind, values, float(amount), rules.memory, rules.least)
         if row.circulating_supply:
             self.bound = rules.supply_share[0] * row.circulating_supply
         else:
@@ -79,13 +84,20 @@ class History(msgspec.Struct):
             self.bound = rules.supply_odd[0] * min(usual, default=NEVER)
         if row.liquidity_depth is not None:
             _keep(self.liquidity, row.liquidity_depth, 3600 // row.window_s)
-        if row.market_volatility is not None and _is_fresh(row.volatility_age_us, row):
-            self._keep_usual("volatility", self.volatility, row.market_volatility, rules)
+        if not row.chain and row.market_volatility is not None and _is_fresh(row.volatility_age_us, row):
+            most = rules.volatility_memory
+            self._keep_usual("volatility", self.volatility, row.market_volatility, most, rules.least)
 
-    def _keep_usual(self, kind: str, values: list[float], value: float, rules: Rules) -> None:
-        _keep(values, value, rules.memory)
-        if len(values) >= rules.least:
-            self.usual[kind] = median(values)
+    def _keep_usual(self, kind: str, values: list[float], value: float, most: int, least: int) -> None:
+        ordered = self.ordered.get(kind)
+        if ordered is None:
+            ordered = self.ordered[kind] = sorted(values)
+        insort(ordered, value)
+        if len(values) >= most:
+            del ordered[bisect_left(ordered, values[0])]
+        _keep(values, value, most)
+        if (count := len(ordered)) >= least:
+            self.usual[kind] = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
 
 
 class Signal(msgspec.Struct, frozen=True, gc=False):

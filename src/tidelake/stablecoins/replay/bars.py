@@ -9,6 +9,7 @@ a bar does not tell: they stand at its middle. Bars of BTCUSDT give the volatili
 do (`sources/volatility.py`).
 """
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Final
 import polars as pl
 
 from tidelake.errors import ConfigError
-from tidelake.stablecoins.observation import MICROS, Observation
+from tidelake.stablecoins.observation import MICROS, Observation, Telling
 from tidelake.stablecoins.setup import CoinSetup
 from tidelake.stablecoins.sources.observations import observations
 from tidelake.stablecoins.sources.volatility import Bar, Volatility
@@ -26,6 +27,7 @@ SOURCE: Final = "binance-spot"
 QUOTES: Final = ("USDT", "USDC", "BUSD", "USD")
 MINUTE_US: Final = 60 * MICROS
 WINDOW_US: Final = 300 * MICROS
+BAR_FILES: Final = "*_1m.parquet"
 BATCH_BARS: Final = 10_000
 SCHEMA: Final = {
     "feature": pl.String,
@@ -55,7 +57,7 @@ class BarsFolder:
         self.refused: dict[str, str] = {}
         self._pairs: dict[str, str] = {}
         frames = []
-        for path in sorted(folder.glob("*_1m.parquet")):
+        for path in sorted(folder.glob(BAR_FILES)):
             base, quote = split_pair(path.name.removesuffix("_1m.parquet"))
             frame = pl.read_parquet(path).with_columns(open_us=pl.col("wall_clock_utc").dt.epoch("us"))
             if base == "BTC":
@@ -88,7 +90,7 @@ class BarsFolder:
     def fingerprint(self) -> str:
         """Differs where a file differs."""
         found = hashlib.sha256()
-        for path in sorted(self._folder.glob("*_1m.parquet")):
+        for path in sorted(self._folder.glob(BAR_FILES)):
             found.update(path.name.encode())
             with path.open("rb") as file:
                 found.update(hashlib.file_digest(file, "sha256").digest())
@@ -108,10 +110,22 @@ class BarsFolder:
         """All prices in the order in which their bars ended."""
         for start in range(0, self._rows.height, BATCH_BARS):
             part = self._rows.slice(start, BATCH_BARS)
-            yield [
-                Observation(feature, event_us, known_us, coin, "", source, fact_id, value, quote=quote)
-                for feature, event_us, known_us, coin, source, fact_id, value, quote in part.iter_rows()
-            ]
+            yield [_observe(*row) for row in part.iter_rows()]
+
+    def tellings(self, coin: str, known_us: int) -> Iterator[Telling]:
+        """What was told of a coin and of volatility up to a time, in the order of `batches`."""
+        told = self._rows.filter(pl.col("coin").is_in([coin, ""]), pl.col("known_us") <= known_us)
+        for row in told.iter_rows():
+            seen = _observe(*row)
+            end = f"{dt.datetime.fromtimestamp(seen.known_us / MICROS, dt.UTC):%Y-%m-%d %H:%M}"
+            bars = f"{coin}{seen.quote}_1m.parquet, the bar that ends {end}" if seen.coin else f"bars of BTC to {end}"
+            yield Telling(seen, bars)
+
+
+def _observe(
+    feature: str, event_us: int, known_us: int, coin: str, source: str, fact_id: str, value: float, quote: str
+) -> Observation:
+    return Observation(feature, event_us, known_us, coin, "", source, fact_id, value, quote=quote)
 
 
 def split_pair(pair: str) -> tuple[str, str]:

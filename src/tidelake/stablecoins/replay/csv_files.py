@@ -179,7 +179,7 @@ def _unify(file: CsvFile, part: Part, rows: pl.DataFrame, refused: dict[str, str
             f"{bad.height} of {found.height} rows cannot be read; the first is row {first}"
         )
     made = pl.format("{}:{}:{}:{}", "source", "coin", "feature", "event_us")
-    return good.with_columns(id=pl.coalesce("native", made)).select(COLUMNS)
+    return good.with_columns(id=pl.coalesce("native", made)).select(*COLUMNS, "row")
 
 
 def _time(column: str) -> pl.Expr:

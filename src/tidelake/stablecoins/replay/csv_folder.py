@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tidelake.errors import ConfigError
-from tidelake.stablecoins.observation import Observation
+from tidelake.stablecoins.observation import Observation, Telling
 from tidelake.stablecoins.replay.csv_files import CSV_DECIMALS, HEADS, MARKET, CsvFile, csv_files
 from tidelake.stablecoins.replay.csv_rows import CsvRows, Rows
 from tidelake.stablecoins.setup import GRACE_US, LONGEST_GRACE_US, ChainSetup, CoinSetup
@@ -95,6 +95,13 @@ class CsvFolder:
     def batches(self) -> Iterator[list[Observation]]:
         """All rows as observations, in the order in which they were known, then of their times, then of files."""
         return self._rows.batches()
+
+    def tellings(self, coin: str, known_us: int) -> Iterator[Telling]:
+        """What was told of a coin and of its chains up to a time, in the order of `batches`."""
+        rows = self._rows if isinstance(self._rows, CsvRows) else CsvRows(self._files)
+        names = {file.place: file.name for file in self._files}
+        for place, row, seen in rows.of_coin(coin, known_us):
+            yield Telling(seen, f"{names[place]} line {row + 2}")  # the header is line 1
 
     def close(self) -> None:
         """End what reads the rows, where that runs elsewhere."""

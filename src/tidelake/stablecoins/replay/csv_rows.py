@@ -69,6 +69,12 @@ class CsvRows:
         for start in range(0, self._rows.height, BATCH_ROWS):
             yield self.part(start, BATCH_ROWS)[1]
 
+    def of_coin(self, coin: str, known_us: int) -> Iterator[tuple[int, int, Observation]]:
+        """What was told of a coin and of chains up to a time: place of the file, row in it from 0, and observation."""
+        found = self._rows.filter(pl.col("coin").is_in([coin, ""]), pl.col("known_us") <= known_us)
+        for place, row, *told in found.select("place", "row", *COLUMNS).iter_rows():
+            yield place, row, observe(*told)
+
     def close(self) -> None:
         """Nothing is to be ended here."""
 

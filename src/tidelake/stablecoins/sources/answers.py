@@ -11,7 +11,7 @@ from tidelake.providers.coin_source import CoinRef, CoinSource, received_us
 from tidelake.raw.codec import key_from_environment
 from tidelake.raw.frame import Frame
 from tidelake.raw.ledger import Ledger, lane_name
-from tidelake.raw.segments import iter_frames
+from tidelake.raw.segments import iter_frames, segment_name
 from tidelake.raw.store import Store
 from tidelake.stablecoins.sources.feed import Known, Turn
 
@@ -66,6 +66,25 @@ class AnswerReader:
         self.refusals += len(answer.refused)
         self.refused += answer.refused
         return [Known(fact, known_us) for fact in answer.facts]
+
+
+def placed_answers(
+    store: Store, source: CoinSource, coins: Sequence[CoinRef], since_us: int, until_us: int
+) -> Iterator[tuple[Known, str]]:
+    """What a source's lane told between two times, ends included, and where: as `tidelake explain` takes it."""
+    lane = answers_lane(source.name)
+    reader = AnswerReader(source, coins)
+    for entry in Ledger(store).entries(lane):
+        for line, frame in enumerate(iter_frames(store, entry.segment, key_from_environment())):
+            try:
+                told = reader.read(frame)
+            except FormatDrift:
+                continue
+            for known in told:
+                if known.known_us > until_us:
+                    return
+                if known.known_us >= since_us:
+                    yield known, f"{segment_name(entry.segment)}:{line}"
 
 
 def read_answers(store: Store, lane: str, source: CoinSource, coins: Sequence[CoinRef]) -> Iterator[Known]:
