@@ -89,14 +89,16 @@ def price_figure(story: Story) -> go.Figure:
         )  # fmt: skip
     for level, word in ((0.6, "probable"), (0.8, "confirmed")):
         figure.add_hline(y=level, line={"color": MUTED, "dash": "dot", "width": 1}, row=2, col=1)
-        figure.add_annotation(x=1, xref="x2 domain", y=level, yref="y2", text=word, showarrow=False, xanchor="right",
-                              yanchor="bottom", font={"size": 11, "color": MUTED})  # fmt: skip
+        figure.add_annotation(x=1, xref="x2 domain", y=level, yref="y2", text=word, showarrow=False, xanchor="left",
+                              xshift=4, font={"size": 11, "color": MUTED})  # fmt: skip
     dress(figure)
     figure.update_yaxes(title_text="price", tickformat=".3~f", row=1, col=1)
     figure.update_yaxes(title_text="confidence", range=[0, 1.04], row=2, col=1)
     figure.update_xaxes(type="date")  # a first trace without a point would make it linear
     figure.update_xaxes(title_text="event time, UTC", row=2, col=1)
-    figure.update_layout(height=600, hovermode="x unified", legend={**LEGEND, "traceorder": "normal"}, margin={"t": 84})
+    figure.update_layout(
+        height=600, hovermode="x unified", legend={**LEGEND, "traceorder": "normal"}, margin={"t": 84, "r": 72}
+    )
     return figure
 
 
@@ -193,10 +195,15 @@ def _text(value: Any) -> str:
 
 
 def shown_alerts(story: Story) -> pl.DataFrame:
-    """The alerts of the chart: the gravest, of the same gravity the first, in the order in which they fired."""
+    """The alerts of the chart, in the order in which they fired.
+
+    Those that stood come before those that were withdrawn, of these the gravest, and of the same gravity the first.
+    """
     graveness = pl.col("severity").replace_strict({"notice": 0, "warning": 1, "severe": 2}, return_dtype=pl.Int32)
-    last = story.last_steps.with_columns(grave=graveness)
-    return last.sort("grave", descending=True, maintain_order=True).head(MOST_ALERTS).sort("fired_at", "alert_id")
+    last = story.last_steps.with_columns(grave=graveness, stood=pl.col("state") != "WITHDRAWN")
+    return (
+        last.sort("stood", "grave", descending=True, maintain_order=True).head(MOST_ALERTS).sort("fired_at", "alert_id")
+    )
 
 
 def alerts_figure(story: Story) -> go.Figure:
@@ -228,7 +235,9 @@ def alerts_figure(story: Story) -> go.Figure:
             )
         )  # fmt: skip
     figure.update_yaxes(categoryorder="array", categoryarray=list(labels.values())[::-1])
-    figure.update_xaxes(title_text="minutes since it fired", range=[-1.5, LONGEST_MINUTES], zeroline=False)
+    longest = max([10.0, *(_minutes(row, row["known_at"]) for row in steps)])
+    until = min(1.05 * longest, LONGEST_MINUTES)
+    figure.update_xaxes(title_text="minutes since it fired", range=[-until / 40, until], zeroline=False)
     dress(figure)
     figure.update_layout(height=150 + 26 * max(len(labels), 1), legend=LEGEND, margin={"t": 70})
     return figure

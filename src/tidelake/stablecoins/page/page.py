@@ -199,7 +199,11 @@ def _alert_table(story: Story) -> str:
         for row in shown_alerts(story).iter_rows(named=True)
     ]
     left = story.last_steps.height - len(rows)
-    more = f"<p class='do'>{left} more of lower severity: <code>tidelake stablecoins alerts</code>.</p>" if left else ""
+    more = (
+        f"<p class='do'>{left} more, of lower severity or withdrawn: <code>tidelake stablecoins alerts</code>.</p>"
+        if left
+        else ""
+    )
     body = table_html(rows, list(rows[0]))
     return f"<details><summary>The same as a table</summary><div class='wide'>{body}</div></details>{more}"
 
