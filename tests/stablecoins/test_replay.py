@@ -262,6 +262,7 @@ def test_a_minute_that_passes_is_told_after_all_that_was_known_by_then():
         ("price", 60),
         ("clock", 60),
         ("price", 61),
+        ("clock", 120),
         ("clock", 180),
         ("price", 200),
         ("clock", 230),

@@ -15,7 +15,16 @@ from tidelake.errors import ConfigError
 from tidelake.stablecoins.alerts import AlertBook
 from tidelake.stablecoins.attestation import attest
 from tidelake.stablecoins.lane import ALWAYS_US, NEVER_US, Lane
-from tidelake.stablecoins.observation import FACTS, MICROS, Head, Observation, Retraction, Violation, refusal
+from tidelake.stablecoins.observation import (
+    FACTS,
+    MICROS,
+    MOST_CHANGED,
+    Head,
+    Observation,
+    Retraction,
+    Violation,
+    refusal,
+)
 from tidelake.stablecoins.records import CorrectionRow, IncidentRow, Record, WindowRow
 from tidelake.stablecoins.score import PRIOR, Exponents
 from tidelake.stablecoins.series import MOVED, UNCHANGED
@@ -167,6 +176,8 @@ class Machine:
         why = "the coin is not on this chain" if lane is None else refusal(seen)
         if not why and seen.event_us >= self.setup.end_us:
             why = "the coin has ended"
+        if not why and seen.feature == "supply":
+            why = self._supply_refusal(seen)
         if why or lane is None:
             self._refuse(seen, why)
             return
@@ -196,6 +207,12 @@ class Machine:
             place, scale = self._chain_tracks[seen.chain]
             if abs(seen.units) >= state.tracks[place].past.bound * scale:
                 self._look(place, event_us)
+
+    def _supply_refusal(self, seen: Observation) -> str:
+        if not seen.chain:
+            return "supply of no chain"
+        _, scale = self._chain_tracks[seen.chain]
+        return f"supply changed by more than {MOST_CHANGED:,} tokens" if abs(seen.units) > MOST_CHANGED * scale else ""
 
     def _told_after_final(self, seen: Observation, lane: Lane) -> bool:
         """Record a fact for a FINAL window; whether windows of other chains may still take it."""

@@ -7,6 +7,8 @@ import msgspec
 
 MICROS: Final = 1_000_000
 AHEAD_US: Final = 86_400 * MICROS  # a source's clock may run so far ahead of ours, as rows of tables may
+MOST: Final = 1e18  # dollars, tokens, or a price: our choice, far above anything there is; sums stay finite
+MOST_CHANGED: Final = 10**14  # tokens by one mint or burn, our choice: a window of a million such fits decimal(38, 18)
 
 GAUGES: Final = ("price", "volume", "liquidity", "circulating", "volatility", "sentiment")
 FACTS: Final = (*GAUGES, "supply")
@@ -106,6 +108,8 @@ def refusal(seen: Observation) -> str:
         return f"{seen.feature} is not a finite number"
     if seen.value < 0 and seen.feature not in ("supply", "sentiment"):
         return f"{seen.feature} below zero"
+    if seen.value > MOST:
+        return f"{seen.feature} above {MOST:g}"
     if seen.feature == "sentiment" and abs(seen.value) > 1:
         return "sentiment outside [-1, 1]"
     if not seen.id:

@@ -131,6 +131,7 @@ def read_signals(
     off_chain = TIER_WEIGHTS[3 if row.is_finalized else 2]  # such a fact may be restated until its grace has passed
 
     def note(kind: str, value: float, measure: float, levels: Levels, over: float, sure: float, agreed: bool) -> None:
+        measure = min(measure, NEVER)  # of next to nothing anything is a multiple without end
         level = sum(measure >= reached for reached in levels) - 1
         if level >= 0 or measure >= over or kind in asked:
             found.append(Signal(kind, level, value, measure, levels[max(level, 0)], sure, agreed))

@@ -315,7 +315,13 @@ def tier_of(lane: Lane, chain: ChainSetup, end_us: int) -> int:
 
 
 def tokens(parts: int) -> Decimal:
-    """Whole tokens of 10**-18 tokens, exact."""
+    """Whole tokens of 10**-18 tokens, exact.
+
+    Raises:
+        OverflowError: So many fit no row.
+    """
+    if abs(parts) >= 10**38:
+        raise OverflowError(f"{parts:.3e} of 10**-18 tokens do not fit decimal(38, 18)")
     return EXACT.scaleb(Decimal(parts), -DECIMALS) if parts else NO_TOKENS
 
 

@@ -18,9 +18,9 @@ Any file may have `source` and `known_at`; what has no `known_at` was known when
 no `heads.csv`, its supply file is taken to hold all changes, and is final when the grace has passed.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,8 +29,9 @@ import polars as pl
 
 from tidelake.errors import ConfigError
 from tidelake.stablecoins.observation import Head, Observation, Retraction
+from tidelake.stablecoins.replay.csv_text import read_text
+from tidelake.stablecoins.replay.csv_values import COIN, time_us, units_of
 
-CSV_DECIMALS: Final = 18
 MARKET: Final = ""
 
 
@@ -122,7 +123,7 @@ def read_file(file: CsvFile, refused: dict[str, str]) -> Iterator[pl.DataFrame]:
     Raises:
         ConfigError: The file lacks a column.
     """
-    rows = pl.read_csv(file.path, infer_schema=False, row_index_name="row")
+    rows = read_text(Path(file.path))
     if not rows.height:
         return
     lacking = {"timestamp"} - set(rows.columns)
@@ -135,7 +136,8 @@ def read_file(file: CsvFile, refused: dict[str, str]) -> Iterator[pl.DataFrame]:
         parts = tuple(part for part in FILES[file.kind] if part.column in rows.columns)
         lacking |= set() if parts else {FILES[file.kind][0].column}
     if lacking:
-        raise ConfigError(f"{file.path} lacks {', '.join(sorted(lacking))}; it has {', '.join(rows.columns)}")
+        there = rows.columns[1:-1]
+        raise ConfigError(f"{file.path} lacks {', '.join(sorted(lacking))}; it has {', '.join(there)}")
     for part in parts:
         yield _unify(file, part, rows, refused)
 
@@ -143,12 +145,12 @@ def read_file(file: CsvFile, refused: dict[str, str]) -> Iterator[pl.DataFrame]:
 def _unify(file: CsvFile, part: Part, rows: pl.DataFrame, refused: dict[str, str]) -> pl.DataFrame:
     """One value column as rows of `COLUMNS`; rows without a value say nothing, others unread are noted."""
     has = set(rows.columns)
-    event = _time("timestamp")
-    found = rows.filter(pl.col(part.column).is_not_null()).select(
+    event = time_us("timestamp")
+    found = rows.filter(pl.col(part.column).is_not_null() | pl.col("torn")).select(
         row=pl.col("row"),
         feature=pl.lit(part.feature),
         event_us=event,
-        known_us=_time("known_at") if "known_at" in has else event,
+        known_us=time_us("known_at") if "known_at" in has else event,
         coin=pl.col("coin").str.strip_chars() if "coin" in has else pl.lit(""),
         chain=pl.lit(file.chain),
         source=pl.col("source") if "source" in has else pl.lit(part.source),
@@ -161,9 +163,7 @@ def _unify(file: CsvFile, part: Part, rows: pl.DataFrame, refused: dict[str, str
         else pl.lit(-1, pl.Int64),
         native=_native(has, file.chain) if part.feature == "supply" else pl.lit(None, pl.String),
         **{
-            column: (_time(column) if column.endswith("timestamp") else pl.col(column).cast(pl.Int64, strict=False))
-            if part.feature == "head" and column in has
-            else pl.lit(-1, pl.Int64)
+            column: _of_head(column) if part.feature == "head" and column in has else pl.lit(-1, pl.Int64)
             for column in HEAD_COLUMNS
         },
         **{
@@ -172,6 +172,8 @@ def _unify(file: CsvFile, part: Part, rows: pl.DataFrame, refused: dict[str, str
         },
     )
     good = found.drop_nulls(["event_us", "known_us", "coin", "source", "value", "block_number"])
+    if "coin" in has:
+        good = good.filter(pl.col("coin").str.contains(COIN))
     if good.height < found.height:
         bad = found.join(good.select("row"), on="row", how="anti")
         first = bad["row"][0]
@@ -182,13 +184,8 @@ def _unify(file: CsvFile, part: Part, rows: pl.DataFrame, refused: dict[str, str
     return good.with_columns(id=pl.coalesce("native", made)).select(*COLUMNS, "row")
 
 
-def _time(column: str) -> pl.Expr:
-    """Microseconds UTC of ISO 8601 text; null where it is none. A bare number has no unit, and is none."""
-    text = pl.col(column).str.strip_chars()
-    zoned = text.str.to_datetime(time_unit="us", time_zone="UTC", format="%Y-%m-%dT%H:%M:%S%.f%#z", strict=False)
-    plain = text.str.to_datetime(time_unit="us", format="%Y-%m-%dT%H:%M:%S%.f", strict=False)
-    spaced = text.str.to_datetime(time_unit="us", format="%Y-%m-%d %H:%M:%S%.f", strict=False)
-    return pl.coalesce(zoned.dt.epoch("us"), plain.dt.epoch("us"), spaced.dt.epoch("us"))
+def _of_head(column: str) -> pl.Expr:
+    return time_us(column) if column.endswith("timestamp") else pl.col(column).cast(pl.Int64, strict=False)
 
 
 def _native(has: set[str], chain: str) -> pl.Expr:
@@ -224,10 +221,8 @@ def observe(
     units = 0
     told: Head | Retraction | None = None
     if amount is not None:
-        try:
-            units = int(Decimal(amount).scaleb(CSV_DECIMALS))
-        except (InvalidOperation, ValueError, OverflowError):
-            value = float("nan")  # the machine refuses it by name
+        exact = units_of(amount)
+        units, value = (0, math.nan) if exact is None else (exact, 0.0)  # the machine refuses it by name
     elif feature == "head":
         told, value = Head(*words[: len(HEAD_COLUMNS)]), 0.0
     elif feature == "retract":

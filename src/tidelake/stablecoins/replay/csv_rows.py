@@ -6,11 +6,33 @@ from typing import Final, Protocol
 import msgspec
 import polars as pl
 
-from tidelake.stablecoins.observation import Observation
+from tidelake.stablecoins.observation import MICROS, Observation
 from tidelake.stablecoins.replay.csv_files import COLUMNS, CsvFile, observe, read_file
 
 BATCH_ROWS: Final = 50_000
+DAY_US: Final = 86_400 * MICROS
 Key = tuple[int, bool, int, int]  # known_us, whether it is a retraction, event_us, place of the file
+
+
+class Day(msgspec.Struct, array_like=True, frozen=True):
+    """Rows of one coin ("" is none) whose events lie in one UTC day, and that were known in one.
+
+    Attributes:
+        event, known: These days, counted from 1970.
+        first_us, last_us: The first and the last time that they tell.
+    """
+
+    coin: str
+    event: int
+    known: int
+    rows: int
+    first_us: int
+    last_us: int
+
+    def with_more(self, other: "Day") -> "Day":
+        """The same day with the rows of other files."""
+        first_us, last_us = min(self.first_us, other.first_us), max(self.last_us, other.last_us)
+        return Day(self.coin, self.event, self.known, self.rows + other.rows, first_us, last_us)
 
 
 class Told(msgspec.Struct):
@@ -18,13 +40,13 @@ class Told(msgspec.Struct):
 
     Attributes:
         rows: How many can be read.
-        span_us: The first and the last time that they tell; None where there is no row.
+        days: When.
         features: Those that are told of a coin on a chain: [coin][chain].
         refused: Rows that could not be read, by file and column: how many, and the first of them.
     """
 
     rows: int
-    span_us: tuple[int, int] | None
+    days: list[Day]
     features: dict[str, dict[str, set[str]]]
     refused: dict[str, str]
 
@@ -89,10 +111,12 @@ def order_key(place: int, seen: Observation) -> Key:
 
 def _told(rows: pl.DataFrame, refused: dict[str, str]) -> Told:
     if not rows.height:
-        return Told(0, None, {}, refused)
-    first, last = rows.select(a=pl.col("event_us").min(), b=pl.col("event_us").max()).row(0)
+        return Told(0, [], {}, refused)
+    times = pl.col("event_us")
+    by_day = rows.group_by("coin", event=times // DAY_US, known=pl.col("known_us") // DAY_US)
+    days = [Day(*row) for row in by_day.agg(rows=pl.len(), first=times.min(), last=times.max()).sort(pl.all()).rows()]
     found = rows.filter(pl.col("coin") != "").group_by("coin", "chain").agg(pl.col("feature").unique())
     features: dict[str, dict[str, set[str]]] = {}
     for coin, chain, names in found.iter_rows():
         features.setdefault(coin, {})[chain] = set(names)
-    return Told(rows.height, (first, last), features, refused)
+    return Told(rows.height, days, features, refused)

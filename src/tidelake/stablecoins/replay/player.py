@@ -14,7 +14,8 @@ def with_clock(batches: Iterable[list[Observation]], settle_us: int) -> Iterator
     """The history with a word that time passed at each full minute, and at last `settle_us` after its end.
 
     What was known at the full minute comes before that word. So all coins share one clock, and one that is told nothing
-    has windows that close all the same.
+    has windows that close all the same. Minutes in which nothing is told have their word too: when a window closes does
+    not depend on what is told of other coins.
     """
     next_us = last_us = 0
     for batch in batches:
@@ -23,8 +24,7 @@ def with_clock(batches: Iterable[list[Observation]], settle_us: int) -> Iterator
             known_us = seen.known_us
             if known_us > next_us:
                 minute = known_us - 1 - (known_us - 1) % TICK_US
-                if next_us:
-                    out.append(Observation("clock", minute, minute))
+                out += [Observation("clock", at, at) for at in range(next_us or known_us, minute + 1, TICK_US)]
                 next_us = minute + TICK_US
             out.append(seen)
         if batch:

@@ -15,7 +15,7 @@ import msgspec
 from tidelake.errors import ConfigError
 from tidelake.stablecoins.observation import Observation
 from tidelake.stablecoins.replay.csv_files import CsvFile
-from tidelake.stablecoins.replay.csv_rows import CsvRows, Key, Told, order_key
+from tidelake.stablecoins.replay.csv_rows import CsvRows, Day, Key, Told, order_key
 from tidelake.stablecoins.shards.links import OpenLink
 from tidelake.stablecoins.shards.shard import Shard
 from tidelake.stablecoins.shards.worker import Take, encode
@@ -197,12 +197,15 @@ class _Run:
 
 
 def _together(found: Sequence[Told]) -> Told:
-    spans = [told.span_us for told in found if told.span_us]
-    span = (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
-    whole = Told(sum(told.rows for told in found), span, {}, {})
+    days: dict[tuple[str, int, int], Day] = {}
+    whole = Told(sum(told.rows for told in found), [], {}, {})
     for told in found:
+        for day in told.days:
+            key = day.coin, day.event, day.known
+            days[key] = day.with_more(days[key]) if key in days else day
         whole.refused |= told.refused
         for coin, chains in told.features.items():
             for chain, names in chains.items():
                 whole.features.setdefault(coin, {}).setdefault(chain, set()).update(names)
+    whole.days = [days[key] for key in sorted(days)]
     return whole
