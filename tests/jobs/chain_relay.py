@@ -36,6 +36,7 @@ class Relay:
         behind: So many of the newest blocks it hides.
         down: It answers 503.
         hides_logs: It tells no logs.
+        hides_all_logs: It has neither logs nor receipts any more, and says so.
         asked: Calls that it was asked.
         url: Where it is.
     """
@@ -44,7 +45,7 @@ class Relay:
         self.node_url = node_url
         self.behind = 0
         self.down = False
-        self.hides_logs = False
+        self.hides_logs = self.hides_all_logs = False
         self.asked = 0
         self.url = ""
         self._frozen: dict[Any, Any] | None = None
@@ -61,9 +62,18 @@ class Relay:
     def thaw(self):
         self._frozen = None
 
+    def said(self, call):
+        """Its result or error, as it stands in an answer."""
+        try:
+            return {"result": self.answer(call)}
+        except LookupError as exc:
+            return {"error": {"code": -32000, "message": str(exc)}}
+
     def answer(self, call):
         method, params = call["method"], call["params"]
         self.asked += 1
+        if self.hides_all_logs and method in ("eth_getLogs", "eth_getBlockReceipts"):
+            raise LookupError("pruned history unavailable")
         if self.hides_logs and method == "eth_getLogs":
             return []
         if self._frozen is not None and method.startswith("eth_getBlockBy"):
@@ -88,8 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         status, body = 503, b"{}"
         if not self.relay.down:
             told = [
-                {"jsonrpc": "2.0", "id": call["id"], "result": self.relay.answer(call)}
-                for call in ([calls] if one else calls)
+                {"jsonrpc": "2.0", "id": call["id"], **self.relay.said(call)} for call in ([calls] if one else calls)
             ]
             status, body = 200, json.dumps(told[0] if one else told).encode()
         self.send_response(status)

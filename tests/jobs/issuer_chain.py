@@ -167,6 +167,10 @@ class Watch:
             for lane in map(self.lane, SIGNS)
         )
 
+    def final(self):
+        """FINAL windows, by what they are of."""
+        return {key: row for key, row in self.windows().items() if row.window_state == "FINAL"}
+
     def windows(self):
         """The newest version of each window."""
         return {
@@ -213,8 +217,8 @@ def issuers(start_anvil, slots, seed=1):
         yield IssuerChain(play, seed), node, second
 
 
-async def followed(chain, watch, providers, scenario, every_s=FAST):
-    """Follow the chain while the scenario goes on; it gets the listener."""
-    begin = {"wanted": watch.words.wanted, "start": chain.zero(), "every_s": every_s}
-    async with HeadFollower(CHAIN, providers, **begin) as following:
+async def followed(chain, watch, providers, scenario, every_s=FAST, **options):
+    """Follow the chain while the scenario goes on; it gets the listener and the follower."""
+    options |= {"wanted": watch.words.wanted, "start": chain.zero(), "every_s": every_s}
+    async with HeadFollower(CHAIN, providers, **options) as following:
         return await scenario(Listener(following, watch.hand_on), following)

@@ -3,7 +3,6 @@
 What must come is read from the node itself, after all, by plain calls, and decoded here by hand.
 """
 
-import asyncio
 import time
 
 import msgspec
@@ -161,44 +160,3 @@ def test_reorg_of_a_real_chain_ends_in_the_rows_of_its_final_chain_and_is_correc
         inside = [fact.units for fact in truth if start <= fact.event_us < start + length * S]
         assert int(row["minted"].scaleb(6)) == sum(units for units in inside if units > 0)
         assert int(row["burned"].scaleb(6)) == -sum(units for units in inside if units < 0)
-
-
-def test_final_block_contradicted_stops_what_is_final_of_every_coin_on_the_chain(start_anvil):
-    chain = Chain(start_anvil("--no-mining", "--timestamp", str(GENESIS_S)).url)  # final after four blocks
-    chain.move(NOBODY, HOLDER, 9)
-    chain.mine(30)
-    coin = coin_at(chain.token)
-    other = msgspec.structs.replace(coin_at("0x" + "33" * 20), symbol="OTHER")
-    setups = {
-        one.symbol: coin_setup(one, GENESIS_S * S, heads={"anvil"}, expects=(), grace_us={"anvil": 24 * S})
-        for one in (coin, other)
-    }
-    words, fleet, records = ChainWords("anvil", [coin, other]), Fleet(setups), []
-
-    def hand_on(output):
-        logs = isinstance(output, BlockLogs)
-        for seen in words.take_logs(output.block, output.logs, output.seen_us) if logs else words.take(output):
-            fleet.take(seen, records)
-
-    async def scenario(second):
-        providers = provider("alpha", chain.url), provider("beta", second.url)
-        async with follower(*providers, wanted=words.wanted, start=block_zero(chain.url)) as following:
-            listener = Listener(following, hand_on)
-            await listener.until(lambda: len(final(records)) > 5)
-            rpc(chain.url, "anvil_reorg", 12, [])
-            await listener.until(lambda: any(isinstance(one, IncidentRow) for one in records))
-            known = len(final(records))
-            following.resume()
-            chain.mine(20)
-            await listener.settled(chain_of(chain.url)[1])
-            await asyncio.sleep(0.3)
-            return known
-
-    with relay(chain.url) as second:
-        known = run(scenario(second))
-    incidents = [one for one in records if isinstance(one, IncidentRow)]
-    assert {(one.coin, one.kind) for one in incidents} == {
-        ("USDC", "finality_violated"),
-        ("OTHER", "finality_violated"),
-    }
-    assert len(final(records)) == known

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.jobs.chain_relay import relay
-from tests.jobs.issuer_chain import Watch, assert_windows_say, followed, issuers
+from tests.jobs.issuer_chain import S, Watch, assert_windows_say, followed, issuers
 from tests.jobs.test_follow_heads import FAST, provider, run
 from tidelake.chains.heads import Correction
 from tidelake.stablecoins.records import CorrectionRow, IncidentRow
@@ -146,3 +146,85 @@ def test_nothing_is_taken_back_on_the_word_of_one_where_others_lag_are_down_or_l
         with relay(node) as third:
             providers = provider("alpha", node), provider("beta", second.url), provider("gamma", third.url)
             run(followed(chain, watch, providers, scenario))
+
+
+def test_final_blocks_contradicted_halt_both_coins_until_the_chain_is_resumed_and_final_windows_stay(start_anvil):
+    async def scenario(listener, following):
+        chain.grow(30)
+        again = chain.grow(12)
+        before, tiers = await settled(chain, watch, listener)
+        final = watch.final()
+        assert len(final) > 5
+        chain.fork(12, again)  # final after eight blocks
+        await listener.until(lambda: following.tracker.state == "HALTED")
+        violated = [one for one in watch.of(IncidentRow) if one.kind == "finality_violated"]
+        assert {one.coin for one in violated} == {"USDC", "USDT"}
+        of_final = {place for told in before.values() for place, (_, _, at) in told.items() if at > tiers.head - 12}
+        named = {one.event_id for one in violated if one.event_id}
+        assert {place for place in of_final if before_block(before, place) <= tiers.final} == named
+        chain.grow(20)
+        asked = second.asked
+        await listener.until(lambda: second.asked > asked + 30)
+        assert watch.final() == final
+        assert not watch.of(CorrectionRow)
+        following.resume()
+        after = chain.count()
+        await listener.until(lambda: watch.knows(chain.tags()))
+        out = {place for name in before for place in set(before[name]) - set(after[name])}
+        unapplied = {one.event_id for one in watch.of(IncidentRow) if one.kind == "after_final"}
+        corrected = {one.event_id for one in watch.of(CorrectionRow)}
+        assert corrected | (unapplied & out) == out  # each fact that went out is corrected, or said to stand in FINAL
+        assert not corrected & unapplied
+        assert watch.final().items() >= final.items()
+        assert len(watch.final()) > len(final) + 5
+        frontier = max(at for (_, _, length, start) in final for at in [start + length * S])
+        fresh = {key: row for key, row in watch.windows().items() if key[3] >= frontier}
+        assert_windows_say(fresh, after, chain.tags()[1])
+
+    with issuers(start_anvil, 4, 7) as (chain, node, second):
+        watch = Watch()
+        run(followed(chain, watch, (provider("alpha", node), provider("beta", second.url)), scenario))
+
+
+def before_block(count, place):
+    return next(told[place][2] for told in count.values() if place in told)
+
+
+def test_logs_that_never_come_are_told_to_be_late_and_lost_and_what_comes_after_them_becomes_final(start_anvil):
+    async def scenario(listener, following):
+        chain.grow(20)
+        await settled(chain, watch, listener)
+        mute(True)
+        chain.grow(10)
+        lost = chain.tags()[1][0] - 9 * 12 * S  # the first of the ten holds changes
+        await listener.until(lambda: [one.kind for one in watch.of(IncidentRow)] == ["source_down"] * 2)
+        for _ in range(5):  # blocks without logs; with a hold of 64 those before them are given up
+            chain.mine(30)
+            head = chain.head()
+            await listener.until(lambda head=head: following.tracker.tip.number == head)
+        await listener.until(lambda: len([one for one in watch.of(IncidentRow) if one.kind == "source_back"]) == 2)
+        kinds = {one.kind for one in watch.of(IncidentRow)}
+        assert kinds == {"source_down", "source_back", "let_go"}
+        assert len(following._tracker.active()) < 64 * 1.25 + 64
+        assert not following._failing
+        before = watch.final()
+        mute(False)
+        chain.grow(40)
+        await listener.until(lambda: watch.knows(chain.tags()))
+        count, (_, times) = chain.count(), chain.tags()
+        assert_windows_say(watch.final(), count, times)
+        assert len(watch.final()) > len(before) + 5
+        states = {
+            row.window_state for row in watch.windows().values() if row.window_start_us <= lost < row.window_end_us
+        }
+        assert states == {"PROVISIONAL"}
+
+    with issuers(start_anvil, 4, 8) as (chain, node, second), relay(node) as first:
+        watch = Watch()
+
+        def mute(silent):
+            for one in (first, second):
+                one.hides_all_logs = silent
+
+        providers = provider("alpha", first.url), provider("beta", second.url)
+        run(followed(chain, watch, providers, scenario, hold=64, late_s=0.2))

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from tests.stablecoins import tokens
 from tests.stablecoins.histories import BEGIN, S
 from tests.stablecoins.tokens import Token, word
-from tidelake.chains.heads import Block, Correction, Incident, Moved, Standing, Tier, Tiers
+from tidelake.chains.heads import Block, Correction, Incident, LateLogs, LostLogs, Moved, Resumed, Standing, Tier, Tiers
 from tidelake.stablecoins.chain_words import ChainWords
 from tidelake.stablecoins.coin_setup import coin_setup
 from tidelake.stablecoins.fleet import Fleet
@@ -146,6 +146,41 @@ def test_incident_names_the_facts_of_final_blocks():
     (told,) = words.take(Incident("ethereum", base, (old,), ("x", "y"), "why", 4, 5))
     assert (told.feature, told.coin, told.chain) == ("violation", "USDC", "ethereum")
     assert told.told == Violation((f"ethereum:0xa2:0x{word(10_000)}:0",), "why")
+
+
+def test_resumed_chain_says_so_and_names_the_last_block_that_stands_where_final_ones_are_given_up():
+    words = ChainWords("ethereum", [USDC])
+    base, old, new = block(1), block(2), block(2, "b")
+    words.take(moved(base, old, safe=2, final=2))
+    (told,) = words.take(Resumed("ethereum", 4))
+    assert (told.feature, told.coin, told.chain) == ("resumed", "USDC", "ethereum")
+    taken = replace(correction(base, [old], [new], seen=5), tiers_out=(3,))
+    for output, stands in ((taken, (1, base.time_us)), (correction(base, [new], [old], seen=6), (-1, -1))):
+        (gone,) = [one.told for one in words.take(output) if isinstance(one.told, Retraction)]
+        assert (gone.ancestor, gone.ancestor_us) == stands
+
+
+def test_late_logs_take_the_supply_down_until_all_of_them_came_went_out_or_are_lost():
+    words = ChainWords("ethereum", [USDC])
+    blocks = [block(number) for number in range(1, 6)]
+
+    def sources(seen):
+        return [(one.feature, one.event_us, one.value) for one in seen if one.feature in ("source", "lost")]
+
+    words.take(moved(*blocks))
+    words.take_logs(blocks[0], [], 2)
+    assert sources(words.take(LateLogs("ethereum", blocks[0], "why", 3))) == []  # they came meanwhile
+    assert sources(words.take(LateLogs("ethereum", blocks[1], "why", 3))) == [("source", blocks[1].time_us, 0.0)]
+    for late in blocks[2:]:
+        assert sources(words.take(LateLogs("ethereum", late, "why", 3))) == []
+    assert sources(words.take_logs(blocks[2], logs_of(blocks[2], 5), 4)) == []
+    other = block(5, "b")
+    assert sources(words.take(correction(blocks[3], blocks[4:], [other], seen=5))) == []
+    told = words.take(LostLogs("ethereum", (blocks[1], blocks[3], block(2, "c")), 6))
+    at = blocks[3].time_us
+    assert sources(told) == [("lost", at, 0.0), ("source", at, 1.0)]
+    assert heads(told) == [("ethereum", 4, Head(-1, -1, -1, -1))]
+    assert words.take_logs(blocks[1], logs_of(blocks[1], 9), 7) != []  # too late to count: the machine says so
 
 
 def test_chain_whose_logs_tell_nothing_waits_for_none():

@@ -8,7 +8,7 @@ from tests.stablecoins.histories import BEGIN, S
 from tidelake.stablecoins.attestation import broken_link
 from tidelake.stablecoins.fleet import Fleet
 from tidelake.stablecoins.machine import Machine
-from tidelake.stablecoins.observation import Head, Observation, Retraction
+from tidelake.stablecoins.observation import Head, Observation, Retraction, Violation
 from tidelake.stablecoins.records import AttestationRow, CorrectionRow, IncidentRow, WindowRow
 from tidelake.stablecoins.setup import ChainSetup, CoinSetup
 
@@ -43,6 +43,10 @@ def clock(second):
 
 def run(machine, *seen):
     return [record for one in seen for record in machine.step(one)]
+
+
+def finals(records):
+    return [r for r in records if isinstance(r, WindowRow) and r.window_state == "FINAL"]
 
 
 def rows(records, chain="", length=60, start=0):
@@ -182,6 +186,82 @@ def test_a_final_block_that_is_contradicted_halts_its_chain_alone():
     final = {r.chain for r in records if isinstance(r, WindowRow) and r.window_state == "FINAL"}
     assert final == {"arbitrum"}
     assert rows(records, "ethereum", start=60) == []  # and nothing of it is told anew
+
+
+def test_a_halted_chain_that_is_resumed_takes_the_new_blocks_keeps_what_was_final_and_becomes_final_again():
+    machine = Machine(setup("ethereum"))
+    early, late = change(30, "ethereum", MILLION, "early", 2), change(1000, "ethereum", MILLION, "late", 83)
+    first = run(machine, early, late, head(1100, "ethereum", 1100, 1060, 91, 88))
+    assert [r.window_state for r in rows(first, "ethereum")] == ["PROVISIONAL", "FINAL"]
+
+    def word(second, feature, told=None):
+        at = BEGIN + second * S
+        return Observation(feature, at, at, "USDC", "ethereum", "heads", told=told)
+
+    run(machine, word(1101, "violation", Violation((late.id,), "told otherwise")))
+    assert not finals(run(machine, head(2500, "ethereum", 2500, 2500)))
+    gone = Retraction((early.id, late.id), (), "chain_reorg", 1, BEGIN + 12 * S)
+    told = run(machine, word(2501, "resumed"), word(2501, "retract", gone))
+    incidents = [(r.kind, r.event_id) for r in told if isinstance(r, IncidentRow)]
+    assert incidents == [("resumed", ""), ("after_final", early.id)]
+    assert [(r.event_id, r.status) for r in told if isinstance(r, CorrectionRow)] == [(late.id, "invalidated")]
+    assert not finals(told)  # no block of the new chain is final yet
+    told = run(machine, change(1010, "ethereum", 2 * MILLION, "new", 84), head(2600, "ethereum", 2600, 2600, 220, 220))
+    found = {r.window_start_us: r for r in finals(told) if (r.chain, r.window_s) == ("ethereum", 60)}
+    assert found[BEGIN + 960 * S].minted == Decimal(2_000_000)
+    assert BEGIN not in found
+
+
+@pytest.mark.parametrize("hindrance", ["logs are down", "no block is final", "halted"])
+def test_windows_that_cannot_become_final_are_let_go_so_that_memory_is_flat_and_later_ones_do(hindrance):
+    machine = Machine(setup("ethereum", "arbitrum", held_us=3600 * S))
+
+    def word(second, feature, value=0.0, told=None):
+        at = BEGIN + second * S
+        return Observation(feature, at, at, "", "ethereum", "logs", value=value, told=told)
+
+    if hindrance == "logs are down":
+        run(machine, word(1, "source"))
+    if hindrance == "halted":
+        run(machine, word(1, "violation", told=Violation((), "told otherwise")))
+    sizes, records = [], []
+    for second in range(0, 6 * 3600, 20):
+        tier3 = -1 if hindrance == "no block is final" else second - 30
+        records += run(machine, head(second, "ethereum", second - 20, tier3), head(second, "arbitrum", second, second))
+        records += run(machine, change(second, "ethereum", 5, f"m{second}"))
+        if second % 3600 == 3580:
+            sizes.append(len(machine.save()))
+    assert sizes[-1] < 1.3 * sizes[1]
+    gone = [r for r in records if isinstance(r, IncidentRow) and r.kind == "let_go"]
+    assert {r.chain for r in gone} == {"", "ethereum"}
+    why = {"logs are down": "logs of ethereum are down", "halted": "contradicted", "no block is final": "do not become"}
+    assert all(why[hindrance] in r.reason for r in gone)
+    states = {(r.chain, r.window_start_us): r.window_state for r in records if isinstance(r, WindowRow)}
+    assert {state for (chain, _), state in states.items() if chain == "ethereum"} == {"PROVISIONAL"}
+    assert "FINAL" in {state for (chain, _), state in states.items() if chain == "arbitrum"}
+    known = machine.state.tracks[0].final_us
+    assert [r.kind for r in run(machine, change(60, "ethereum", 5, "late"))] == ["after_final"]
+    end = 6 * 3600
+    back = run(machine, word(end, "source", 1.0), word(end, "resumed"), head(end, "ethereum", end, end))
+    final = [r for r in finals(back) if r.chain == "ethereum"]
+    assert min(r.window_start_us for r in final) == known
+    assert {r.supply_events for r in final if r.window_s == 60} == {3}
+
+
+def test_windows_of_which_logs_are_lost_are_let_go_and_those_after_them_become_final():
+    machine = Machine(setup("ethereum"))
+    run(machine, change(130, "ethereum", MILLION, "m"), head(600, "ethereum", 600, 300))
+    lost = Observation("lost", BEGIN + 70 * S, BEGIN + 600 * S, "USDC", "ethereum", "logs")
+    told = run(machine, lost)
+    assert {(r.chain, r.reason) for r in told} == {
+        (chain, f"{many} from then on stay PROVISIONAL: logs of ethereum are lost")
+        for chain in ("", "ethereum")
+        for many in ("2 windows of 60 s", "1 windows of 300 s")
+    }
+    final = finals(run(machine, head(3000, "ethereum", 3000, 3000)))
+    starts = {(r.chain, r.window_s, (r.window_start_us - BEGIN) // S) for r in final}
+    assert {start for chain, length, start in starts if length == 60} == set(range(120, 2100, 60))
+    assert {start for chain, length, start in starts if length == 300} == set(range(300, 2100, 300))
 
 
 def test_a_copy_of_an_orphaned_fact_that_comes_late_does_not_bring_it_back_but_its_block_does():

@@ -174,4 +174,49 @@ class Standing:
     seen_us: int
 
 
-Output: TypeAlias = Moved | Correction | Incident | Standing
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A tracker that had halted goes on: what providers agree on from now is taken, tier 3 or not.
+
+    Attributes:
+        chain: Name of the chain.
+        seen_us: When it was told to.
+    """
+
+    chain: str
+    seen_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class LateLogs:
+    """The wanted logs of an active block have not come for long; they are asked for again and again.
+
+    Attributes:
+        chain: Name of the chain.
+        block: Which block.
+        reason: Why they could not be had.
+        seen_us: When that was told.
+    """
+
+    chain: str
+    block: Block
+    reason: str
+    seen_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class LostLogs:
+    """The wanted logs of blocks are asked for no more, because the blocks are older than what a tracker holds.
+
+    Attributes:
+        chain: Name of the chain.
+        blocks: Which; those of them that went out before play no part.
+        seen_us: When they were given up.
+    """
+
+    chain: str
+    blocks: tuple[Block, ...]
+    seen_us: int
+
+
+Output: TypeAlias = Moved | Correction | Incident | Resumed | Standing

@@ -28,6 +28,7 @@ from tidelake.chains.heads import (
     Incident,
     Moved,
     Output,
+    Resumed,
     Standing,
     StandingState,
     Tier,
@@ -161,8 +162,9 @@ class Tracker:
 
         A fork that is older than what is held cannot be taken: begin anew, with another start block.
         """
+        begun: list[Output] = [Resumed(self.chain, seen_us)] if self.halted else []
         self.halted = ""
-        return self._settle(seen_us, resumed=True)
+        return begun + self._settle(seen_us, resumed=True)
 
     def asks(self) -> list[Ask]:
         """Headers that are wanted now, of each provider whose head is not linked: twice as many as are known so far."""

@@ -9,6 +9,7 @@ that became active, and belong to that hash: the same transaction in another blo
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
@@ -18,7 +19,7 @@ import msgspec
 
 from tidelake.chains.finality import agreed_number, policy_at, tags_of
 from tidelake.chains.headers import parse_header
-from tidelake.chains.heads import Block, Correction, Head, Moved, Output, Standing
+from tidelake.chains.heads import Block, Correction, Head, LateLogs, LostLogs, Moved, Output, Standing
 from tidelake.chains.logs import LogFilter
 from tidelake.chains.spec import Chain
 from tidelake.chains.tracker import HOLD, Tracker
@@ -39,9 +40,9 @@ DISAGREE_S = 0.5
 BACK = 64  # blocks before the last final one to begin at, or before the newest where no tag says what is final
 LAG_S = 30.0  # a provider as far behind is said to lag
 LOG_BLOCKS = 32  # whose logs are asked for at once
+LATE_S = 60.0  # logs that do not come for so long are late
 
-
-Followed: TypeAlias = Output | BlockLogs
+Followed: TypeAlias = Output | BlockLogs | LateLogs | LostLogs
 SettledHeads: TypeAlias = Callable[[ProviderHeads, Tracker], Awaitable[Sequence[Head]]]
 
 
@@ -57,7 +58,8 @@ class HeadFollower:
         quorum: So many must agree before anything is retracted.
         every_s: Seconds between two questions to a provider.
         with_socket_s: The same while its socket is subscribed.
-        hold: As for `Tracker`.
+        hold: As for `Tracker`; the logs of older blocks are asked for no more.
+        late_s: Seconds after which logs that do not come are told to be late.
         patience: Bounds of one question.
     """
 
@@ -73,6 +75,7 @@ class HeadFollower:
         every_s: float = 2.0,
         with_socket_s: float = 10.0,
         hold: int = HOLD,
+        late_s: float = LATE_S,
         patience: Patience = PATIENCE,
     ) -> None:
         if not providers:
@@ -86,6 +89,8 @@ class HeadFollower:
         self._every_s = every_s
         self._with_socket_s = with_socket_s
         self._hold = hold
+        self._late_s = late_s
+        self._failing: dict[str, float] = {}  # block: since when its logs do not come, monotonic; infinite once told
         self._http = Http(patience=patience)
         self._all = RpcPool(chain.name, providers, chain_id=chain.chain_id, http=self._http)
         self._sources = {
@@ -246,7 +251,11 @@ class HeadFollower:
             blocks = [await self._blocks.get()]
             while not self._blocks.empty() and len(blocks) < LOG_BLOCKS:
                 blocks.append(self._blocks.get_nowait())
+            if old := tuple(block for block in blocks if block.number < self.tracker.base.number):
+                self._outputs.put_nowait(LostLogs(self.chain.name, old, _now_us()))
             failed = await self._logs_of([block for block in blocks if self._is_active(block)], reader)
+            for block in {*blocks} - {*failed}:
+                self._failing.pop(block.hash, None)
             if failed:
                 await asyncio.sleep(DISAGREE_S)
                 for block in failed:
@@ -260,7 +269,7 @@ class HeadFollower:
         failed = []
         for block, logs in zip(blocks, found, strict=True):
             if isinstance(logs, SourceError):
-                logger().warning("no logs yet", chain=self.chain.name, block=block.number, reason=str(logs))
+                self._note_failing(block, str(logs))
                 failed.append(block)
             elif isinstance(logs, BaseException):
                 raise logs
@@ -269,6 +278,15 @@ class HeadFollower:
                 for source in self._sources.values():
                     source.forget(block.hash)
         return failed
+
+    def _note_failing(self, block: Block, reason: str) -> None:
+        now = time.monotonic()
+        if block.hash not in self._failing:
+            self._failing[block.hash] = now
+            logger().warning("no logs yet", chain=self.chain.name, block=block.number, reason=reason)
+        elif now - self._failing[block.hash] >= self._late_s:
+            self._failing[block.hash] = math.inf
+            self._outputs.put_nowait(LateLogs(self.chain.name, block, reason, _now_us()))
 
     def _is_active(self, block: Block) -> bool:
         return self.tracker.tier(block.number, block.hash) is not None

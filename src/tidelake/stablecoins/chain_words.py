@@ -13,7 +13,17 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from tidelake.chains.heads import Block, Correction, Incident, Moved, Output, Tiers
+from tidelake.chains.heads import (
+    Block,
+    Correction,
+    Incident,
+    LateLogs,
+    LostLogs,
+    Moved,
+    Output,
+    Resumed,
+    Tiers,
+)
 from tidelake.chains.logs import LogFact
 from tidelake.chains.tracker import HOLD
 from tidelake.errors import FormatDrift
@@ -70,13 +80,14 @@ class ChainWords:
         self._awaited: dict[int, str] = {}
         self._facts: dict[str, BlockFacts] = {}
         self._unread: dict[tuple[str, str, str], set[str]] = {}
+        self._late: set[str] = set()
         self._tiers = NO_TIERS
         self._told: Head | None = None
         self._told_block = -1
         self._known_us = 0
 
-    def take(self, output: Output) -> list[Observation]:
-        """What a tracker's output means; nothing for a provider's standing."""
+    def take(self, output: Output | LateLogs | LostLogs) -> list[Observation]:
+        """What a tracker's output means, or that logs are late or lost; nothing for a provider's standing."""
         if isinstance(output, Moved):
             self._know(output.seen_us)
             self._add(output.added)
@@ -86,6 +97,14 @@ class ChainWords:
             return self._correct(output)
         if isinstance(output, Incident):
             return self._violate(output)
+        if isinstance(output, Resumed):
+            self._know(output.seen_us)
+            self._told = None  # the next head is told, also where it is the last one again
+            return self._to_all("resumed", output.seen_us, "heads")
+        if isinstance(output, LateLogs):
+            return self._be_late(output)
+        if isinstance(output, LostLogs):
+            return self._lose(output)
         return []
 
     def take_logs(self, block: Block, logs: Sequence[LogFact], seen_us: int) -> list[Observation]:
@@ -119,7 +138,7 @@ class ChainWords:
                 seen.append(found)
         self._facts[block.hash] = BlockFacts(block.number, tuple(ids), tuple(dict.fromkeys(unread)))
         self._awaited.pop(block.number, None)
-        return [*seen, *self._take_down(block), *self._head()]
+        return [*seen, *self._take_down(block), *self._no_longer_late(block), *self._head()]
 
     def _know(self, seen_us: int) -> None:
         self._known_us = max(self._known_us, seen_us)
@@ -175,6 +194,8 @@ class ChainWords:
         self._known_us = max(self._known_us + 1, output.seen_us)
         gone = [self._facts[block.hash] for block in output.out if block.hash in self._facts]
         back = [self._facts[block.hash] for block in output.adopted if block.hash in self._facts]
+        ancestor = output.ancestor
+        stands = (ancestor.number, ancestor.time_us) if 3 in output.tiers_out else (-1, -1)
         seen = [
             Observation(
                 "retract",
@@ -183,14 +204,14 @@ class ChainWords:
                 coin,
                 lane,
                 "heads",
-                told=Retraction(_of(coin, lane, gone), _of(coin, lane, back)),
+                told=Retraction(_of(coin, lane, gone), _of(coin, lane, back), "chain_reorg", *stands),
             )
             for coin, lane in self.lanes
         ]
         for block in output.out:
             self._active.pop(block.number, None)
             self._awaited.pop(block.number, None)
-            seen += self._bring_back(block)
+            seen += self._bring_back(block) + self._no_longer_late(block)
         self._add(output.adopted)
         self._tiers = _tiers_after(output, self._tiers)
         for block in output.adopted:
@@ -211,6 +232,36 @@ class ChainWords:
                 told=Violation(_of(coin, lane, facts), output.reason),
             )
             for coin, lane in self.lanes
+        ]
+
+    def _be_late(self, output: LateLogs) -> list[Observation]:
+        if self._awaited.get(output.block.number) != output.block.hash:
+            return []
+        self._know(output.seen_us)
+        first = not self._late
+        self._late.add(output.block.hash)
+        return self._to_all("source", output.block.time_us, "logs", 0.0) if first else []
+
+    def _no_longer_late(self, block: Block) -> list[Observation]:
+        if block.hash not in self._late:
+            return []
+        self._late.discard(block.hash)
+        return [] if self._late else self._to_all("source", block.time_us, "logs", 1.0)
+
+    def _lose(self, output: LostLogs) -> list[Observation]:
+        """Wait for these logs no more; windows that lack them can never be FINAL."""
+        self._know(output.seen_us)
+        lost = [block for block in output.blocks if self._awaited.get(block.number) == block.hash]
+        if not lost:
+            return []
+        for block in lost:
+            del self._awaited[block.number]
+        back = [seen for block in lost for seen in self._no_longer_late(block)]
+        return [*self._to_all("lost", max(block.time_us for block in lost), "logs"), *back, *self._head()]
+
+    def _to_all(self, feature: str, event_us: int, source: str, value: float = 0.0) -> list[Observation]:
+        return [
+            Observation(feature, event_us, self._known_us, coin, lane, source, value=value) for coin, lane in self.lanes
         ]
 
     def _take_down(self, block: Block) -> list[Observation]:

@@ -19,8 +19,10 @@ class Lane(msgspec.Struct):
         heard_us: When the newest word on tier 2 was known.
         head_block: The highest block that was told.
         final_block: The highest block of tier 3.
-        frontier_us: Windows that end here or earlier are FINAL, and take no fact any more.
-        halted: A final block was contradicted; nothing becomes FINAL any more.
+        frontier_us: Windows that end here or earlier are FINAL or let go, and take no fact any more.
+        let_go_us: Of those windows the ones that end here or earlier were let go, not FINAL, unless they were before.
+        lost_us: Time of the last block whose facts will never be told: windows that begin by then are let go.
+        halted: A final block was contradicted; nothing becomes FINAL until somebody says that the chain goes on.
         down: Sources of chain facts that are not told at present.
     """
 
@@ -31,6 +33,8 @@ class Lane(msgspec.Struct):
     heard_us: int = -1
     head_block: int = -1
     final_block: int = -1
+    let_go_us: int = 0
+    lost_us: int = -1
     halted: bool = False
     down: list[str] = []
     reorgs: ReorgHistory = msgspec.field(default_factory=ReorgHistory)
@@ -49,6 +53,19 @@ class Lane(msgspec.Struct):
     def of(self, feature: str) -> list[tuple[str, Series]]:
         """Sources of a feature and their series."""
         return list(self.series.get(feature, {}).items())
+
+    def fall_back(self, time_us: int) -> None:
+        """No block after this time is of tier 2 or 3."""
+        first, second, third = self.passed_us
+        self.passed_us = (first, min(second, time_us), min(third, time_us))
+
+    def hindrance(self, since_us: int) -> str:
+        """Why windows here do not become FINAL; "" where blocks up to that time are final, and nothing holds them."""
+        if self.halted:
+            return f"final blocks of {self.name} were contradicted"
+        if self.down:
+            return f"{', '.join(self.down)} of {self.name} are down"
+        return f"blocks of {self.name} do not become final" if self.passed_us[2] < since_us else ""
 
     @property
     def holds(self) -> bool:

@@ -41,7 +41,7 @@ class Track(msgspec.Struct):
 
     Attributes:
         closed_us: Windows that end here or earlier are closed.
-        final_us: Windows that end here or earlier are FINAL.
+        final_us: Windows that end here or earlier are FINAL, or were let go as PROVISIONAL.
         told_us: For each tier, the end of the windows whose rows know that their blocks have it.
         standing: The last row of each PROVISIONAL window, by start.
         dirty: Starts of those whose facts changed.
@@ -61,6 +61,17 @@ class Track(msgspec.Struct):
     sequence: int = 0
     sha256: str = "0" * 64
     past: History = msgspec.field(default_factory=History)
+
+    def let_go(self, until_us: int) -> int:
+        """Forget closed windows that end by then and are not FINAL; how many."""
+        until_us = min(until_us - until_us % self.window_us, self.closed_us)
+        count = max(until_us - self.final_us, 0) // self.window_us
+        if count:
+            self.final_us = until_us
+            self.standing = {start: row for start, row in self.standing.items() if start >= until_us}
+            self.dirty = {start for start in self.dirty if start >= until_us}
+            self.ripe = {start for start in self.ripe if start >= until_us}
+        return count
 
 
 class State(msgspec.Struct):
@@ -220,7 +231,7 @@ class Machine:
         state.after_final += 1
         known = lane.series.get(seen.feature, {}).get("" if seen.feature == "supply" else seen.source)
         if known is None or seen.id not in known.told:
-            self._note("after_final", seen, "its window was FINAL: not applied there")
+            self._note("after_final", seen, f"its window was {_ended(lane, seen.event_us)}: not applied there")
         return not lane.name and event_is_wanted(state.tracks, seen.event_us)
 
     def _reopen(self, lane: Lane, changed_us: int, until_us: int | None) -> int:
@@ -262,6 +273,12 @@ class Machine:
             lane.halted = True
             for fact_id in told.ids or ("",):
                 self._note("finality_violated", seen, told.reason, fact_id)
+        elif seen.feature == "resumed":
+            lane.halted = False
+            lane.fall_back(lane.frontier_us)  # until the next head says what is final now
+            self._note("resumed", seen, "the chain goes on, on what its providers agree on from now")
+        elif seen.feature == "lost":
+            lane.lost_us = max(lane.lost_us, seen.event_us)
         self._advance()
 
     def _head(self, lane: Lane, seen: Observation, told: Head) -> bool:
@@ -297,9 +314,18 @@ class Machine:
     def _retract(self, lane: Lane, seen: Observation, told: Retraction) -> None:
         series = lane.get("supply", "", "")
         touched: list[int] = []
+        if told.ancestor >= 0:
+            lane.final_block = min(lane.final_block, told.ancestor)
+            lane.fall_back(told.ancestor_us)
         for fact_id in told.ids:
             known = series.told.get(fact_id)
-            if known is not None and known.stands and self._is_final(lane, known.block, known.event_us):
+            stood = known is not None and known.stands
+            if known is not None and stood and (told.ancestor >= 0 or known.event_us < lane.let_go_us):
+                if known.event_us < lane.frontier_us:
+                    why = f"it was taken back, and its window was {_ended(lane, known.event_us)}: not applied there"
+                    self._note("after_final", seen, why, fact_id)
+                    continue
+            elif known is not None and stood and self._is_final(lane, known.block, known.event_us):
                 lane.halted = True
                 why = "a fact in a final block was taken back; nothing of this chain becomes FINAL any more"
                 self._note("finality_violated", seen, why, fact_id)
@@ -367,6 +393,14 @@ class Machine:
                     fresh = range(min(reached, track.told_us[tier]), max(reached, track.told_us[tier]), window)
                     (track.ripe if tier else track.dirty).update(fresh)  # the head says that no more changes come
                     track.told_us[tier] = reached
+            for lane in scope.own:
+                if lane.lost_us >= track.final_us:
+                    self._let_go(place, lane.lost_us + window, f"logs of {lane.name} are lost")
+                    settled = True
+            if track.final_us < clock - self.setup.held_us - self.setup.held_us // 4:  # in large pieces
+                held = clock - self.setup.held_us
+                self._let_go(place, held, "; ".join(filter(None, (lane.hindrance(held) for lane in scope.own))))
+                settled = True
             limit = min(clock - self._grace_us[track.chain], passed[2], self.setup.end_us)
             limit = track.final_us if any(lane.holds for lane in scope.own) else limit - limit % window
             dirty = track.dirty
@@ -379,6 +413,28 @@ class Machine:
         state.next_us = clock - clock % self._step_us + self._step_us
         if settled:
             self._move_frontiers()
+
+    def _let_go(self, place: int, until_us: int, why: str) -> None:
+        """Leave closed windows that end by then PROVISIONAL for good, as their last versions say."""
+        track = self.state.tracks[place]
+        first, count = track.final_us, track.let_go(until_us)
+        if not count:
+            return
+        if track.chain:
+            lane = self.state.lanes[track.chain]
+            lane.let_go_us = max(lane.let_go_us, track.final_us)
+        self._records.append(
+            IncidentRow(
+                coin=self.setup.coin,
+                chain=track.chain,
+                kind="let_go",
+                event_us=first,
+                known_us=self.state.known_us,
+                event_id="",
+                source="",
+                reason=f"{count} windows of {track.window_us // MICROS} s from then on stay PROVISIONAL: {why}",
+            )
+        )
 
     def _write_anew(self, place: int, track: Track, from_us: int) -> None:
         """Versions of the marked windows; those before `from_us` are to be FINAL now, and need none in between."""
@@ -475,6 +531,11 @@ class Machine:
                 reason=reason,
             )
         )
+
+
+def _ended(lane: Lane, event_us: int) -> str:
+    """How the windows of a chain that took facts of this time ended."""
+    return "let go" if event_us < lane.let_go_us else "FINAL"
 
 
 def event_is_wanted(tracks: Iterable[Track], event_us: int) -> bool:

@@ -37,15 +37,20 @@ class Retraction(msgspec.Struct, frozen=True, gc=False, tag="retraction"):
         ids: Ids of facts taken out.
         ids_in: Ids of facts that the new blocks hold; they come as observations of their own.
         reason: Why, such as "chain_reorg".
+        ancestor, ancestor_us: Number and time of the last block that stands, where blocks of tier 3 are given up on
+            somebody's word; -1 elsewhere, and then no fact of tier 3 is taken back.
     """
 
     ids: tuple[str, ...]
     ids_in: tuple[str, ...] = ()
     reason: str = "chain_reorg"
+    ancestor: int = -1
+    ancestor_us: int = -1
 
 
 class Violation(msgspec.Struct, frozen=True, gc=False, tag="violation"):
-    """Blocks that were final are contradicted: nothing is taken back, and nothing of the chain becomes FINAL any more.
+    """Blocks that were final are contradicted: nothing is taken back, and nothing of the chain becomes FINAL until it
+    is "resumed".
 
     Attributes:
         ids: Ids of facts in those blocks; none where they hold none.
@@ -63,8 +68,9 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         feature: "price", "volume", "liquidity", "circulating", "volatility", "sentiment" or "supply" (a change of it);
-            else "head", "retract", "violation", "source" or "clock".
-        event_us: The source's clock, us UTC; of a head, the time of the newest block.
+            else "head", "retract", "violation", "resumed", "source", "lost" or "clock".
+        event_us: The source's clock, us UTC; of a head, the time of the newest block; of "lost" that of the last block
+            whose facts will never be told.
         known_us: When we knew it, us UTC.
         coin: Canonical symbol; "" for what concerns all coins (heads, volatility, time).
         chain: Its name in `chains/`; "" for what is of no chain, such as a price by an exchange.

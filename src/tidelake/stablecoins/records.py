@@ -144,7 +144,8 @@ class IncidentRow(msgspec.Struct, tag="incident", frozen=True, gc=False, kw_only
 
     Attributes:
         kind: "refused" (bad input), "after_final" (a fact came for a window that was FINAL), "finality_violated" (a
-            fact in a final block was taken back; the chain halts), "source_down", "source_back", "machine_failed".
+            fact in a final block was taken back; the chain halts), "resumed" (it goes on), "source_down",
+            "source_back", "let_go" (windows stay PROVISIONAL for good), "machine_failed".
     """
 
     coin: str

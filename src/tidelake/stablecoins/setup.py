@@ -10,6 +10,7 @@ from tidelake.stablecoins.observation import MICROS
 GRACE_US: Final = {"ethereum": 900 * MICROS, "arbitrum": 120 * MICROS, "solana": 30 * MICROS}
 LONGEST_GRACE_US: Final = max(GRACE_US.values())
 NO_END_US: Final = 1 << 62
+HELD_US: Final = 2 * 86_400 * MICROS  # our choice: two days of windows fit into memory, and most outages into two days
 
 # Time between two tellings, as the source document asks its sources.
 INTERVALS_US: Final = {
@@ -57,6 +58,7 @@ class CoinSetup(msgspec.Struct, frozen=True, kw_only=True):
         price_sources: How many independent sources of its price there are; with fewer telling, alerts are less sure.
         intervals_us: Time between two tellings of a feature; a value is stale beyond it.
         windows_s: Lengths of windows in seconds, each a divisor of the longest.
+        held_us: A window that cannot become FINAL for so long after its end is let go: it stays PROVISIONAL.
     """
 
     coin: str
@@ -68,3 +70,4 @@ class CoinSetup(msgspec.Struct, frozen=True, kw_only=True):
     price_sources: int = 1
     intervals_us: dict[str, int] = msgspec.field(default_factory=lambda: dict(INTERVALS_US))
     windows_s: tuple[int, ...] = (60, 300)
+    held_us: int = HELD_US
