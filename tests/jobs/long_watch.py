@@ -43,6 +43,11 @@ def resident_mb() -> float:
     return pages * 4096 / 2**20
 
 
+def measured(fleet: Fleet) -> dict[str, float]:
+    state = sum(len(machine.save()) for machine in fleet.machines.values())
+    return {"resident_mb": resident_mb(), "state_bytes": state}
+
+
 def watch(lake: str, hours: float, commit_s: float) -> None:
     history = CoinHistory(plan(hours))
     begin_us = history.plan.start_us
@@ -69,12 +74,9 @@ def watch(lake: str, hours: float, commit_s: float) -> None:
             metrics.stored(records)
             records.clear()
             output.tidy()
-        if seen.known_us - begin_us >= (len(found) + 0.99) * part_us:  # the last observation comes before the end
-            state = sum(len(machine.save()) for machine in fleet.machines.values())
-            found.append(
-                {"hours": (len(found) + 1) * hours / PARTS, "resident_mb": resident_mb(), "state_bytes": state}
-            )
-            print(found[-1], number, file=sys.stderr, flush=True)
+        if len(found) < PARTS - 1 and seen.known_us - begin_us >= (len(found) + 1) * part_us:
+            found.append(measured(fleet))
+    found.append(measured(fleet))
     assert not fleet.failed, fleet.failed
     sys.stdout.write(json.dumps({"parts": found, "commits": number}))
 

@@ -4,10 +4,10 @@ The first record of a quiet moment is written at once. What comes while a batch 
 """
 
 import asyncio
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tidelake.stablecoins.outputs import DeltaOutput, JsonLines
@@ -51,7 +51,7 @@ class RecordWriter:
         self._batch: _Batch | None = None
         self._number = 0
         self._bell = asyncio.Event()
-        self._writing = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "records")  # each further thread would keep memory of its own
 
     def put(self, records: Sequence[Record]) -> None:
         """Take records, in the event loop of `run`."""
@@ -65,14 +65,15 @@ class RecordWriter:
         Raises:
             StoreError, TableMoved: The lake could not be written.
         """
+        loop = asyncio.get_running_loop()
         while True:
             await self._bell.wait()
             self._bell.clear()
             begun = time.monotonic()
             self._cut()
-            await asyncio.to_thread(self._write)
+            await loop.run_in_executor(self._thread, self._write)
             if not self._made:
-                await asyncio.to_thread(self._tidy)
+                await loop.run_in_executor(self._thread, self._delta.tidy)
             await asyncio.sleep(max(0.0, begun + self._every_s - time.monotonic()))
 
     def close(self) -> None:
@@ -81,6 +82,7 @@ class RecordWriter:
         Raises:
             StoreError, TableMoved: The lake could not be written.
         """
+        self._thread.shutdown()  # what it is at is ended first
         self._write()
         self._cut()
         self._write()
@@ -92,19 +94,14 @@ class RecordWriter:
             self._made = []
 
     def _write(self) -> None:
-        with self._writing:
-            batch = self._batch
-            if batch is None:
-                return
-            if self._jsonl is not None and not batch.has_lines:
-                self._jsonl.append(batch.records)
-                batch.has_lines = True
-            self._delta.commit(batch.number, batch.records)
-            self.counts.update(type(record).__name__ for record in batch.records)
-            self._batch = None
+        batch = self._batch
+        if batch is None:
+            return
+        if self._jsonl is not None and not batch.has_lines:
+            self._jsonl.append(batch.records)
+            batch.has_lines = True
+        self._delta.commit(batch.number, batch.records)
+        self.counts.update(type(record).__name__ for record in batch.records)
+        self._batch = None
         if self._stored is not None:
             self._stored(batch.records)
-
-    def _tidy(self) -> None:
-        with self._writing:
-            self._delta.tidy()
