@@ -61,7 +61,7 @@ class Listener:
             self.hand_on(one)
             self.told.append(one)
 
-    async def until(self, done, seconds=15.0):
+    async def until(self, done, seconds=60.0):
         async with asyncio.timeout(seconds):
             while not done():
                 assert not self._task.done(), self._task.result()
@@ -75,7 +75,7 @@ class Listener:
 
 
 def run(work):
-    return asyncio.run(asyncio.wait_for(work, 50))
+    return asyncio.run(asyncio.wait_for(work, 150))
 
 
 @pytest.fixture
