@@ -23,6 +23,7 @@ from tidelake.tables.read import scan
 from tidelake.tables.stablecoins import (
     STABLECOIN_ALERTS,
     STABLECOIN_ATTESTATIONS,
+    STABLECOIN_CORRECTIONS,
     STABLECOIN_TABLES,
     STABLECOIN_WINDOWS,
 )
@@ -128,6 +129,24 @@ def test_a_retraction_names_facts_by_their_chain_and_is_refused_where_it_does_no
     (taken,) = [one.told for one in seen if one.feature == "retract"]
     assert isinstance(taken, Retraction)
     assert taken.ids == (minted.id, "ethereum:0xb:0xu:4")
+
+
+def test_a_fact_that_a_chain_gives_back_with_nothing_in_its_place_stands_again(folder, tmp_path):
+    write(
+        folder,
+        ethereum__supply="timestamp,coin,net_supply_change,block_number,block_hash,tx_hash,log_index\n"
+        "2024-01-15T00:01:30Z,USDC,5,7,0xb,0xt,3\n",
+        ethereum__retractions="timestamp,reason,ids_out,ids_in\n"
+        "2024-01-15T00:01:40Z,chain_reorg,ethereum:0xb:0xt:3,\n"
+        "2024-01-15T00:01:50Z,chain_reorg,,ethereum:0xb:0xt:3\n",
+    )
+    history = CsvFolder(folder)
+    assert not [name for name in history.refused if "retractions" in name]
+    store = Store.open(tmp_path / "lake")
+    Replay(store, "r", history.setups()).run(history)
+    assert rows(store, STABLECOIN_CORRECTIONS, "known_at")["correction"].to_list() == ["invalidated", "restored"]
+    final = rows(store, STABLECOIN_WINDOWS).filter(pl.col("chain") == "ethereum", pl.col("window_state") == "FINAL")
+    assert final.filter(pl.col("supply_events") == 1)["minted"].to_list() == [5, 5]
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,8 @@ def _unify(file: CsvFile, part: Part, rows: pl.DataFrame, refused: dict[str, str
     """One value column as rows of `COLUMNS`; rows without a value say nothing, others unread are noted."""
     has = set(rows.columns)
     event = time_us("timestamp")
-    found = rows.filter(pl.col(part.column).is_not_null() | pl.col("torn")).select(
+    said = [part.column, *({"ids_in"} & has if part.feature == "retract" else ())]
+    found = rows.filter(pl.any_horizontal(pl.col(said).is_not_null(), "torn")).select(
         row=pl.col("row"),
         feature=pl.lit(part.feature),
         event_us=event,
@@ -227,7 +228,7 @@ def observe(
         told, value = Head(*words[: len(HEAD_COLUMNS)]), 0.0
     elif feature == "retract":
         ids_out, ids_in, reason = words[len(HEAD_COLUMNS) :]
-        told = Retraction(tuple(ids_out.split()), tuple((ids_in or "").split()), reason or "chain_reorg")
+        told = Retraction(tuple((ids_out or "").split()), tuple((ids_in or "").split()), reason or "chain_reorg")
     return Observation(
         feature, event_us, known_us, coin, chain, source, fact_id, value, units, block_number, "USD", told
     )
