@@ -83,6 +83,14 @@ def replay(
         Runner,
         typer.Option(help="pathway: a machine for each coin in Pathway's engine (extra `pathway`). Rows are the same."),
     ] = Runner.plain,
+    exponents: Annotated[
+        Path | None,
+        typer.Option(
+            help="Score by the fitted exponents of this report (--format json stablecoins calibrate > FILE).",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="File for a page with charts of what was told.")] = None,
 ) -> None:
     """Play a history to the machines of its coins: windows, scores, alerts, attestations.
@@ -93,8 +101,10 @@ def replay(
     from tidelake.cli.replay_keys import keys
     from tidelake.errors import ConfigError
     from tidelake.jobs.coin_replays import open_history, open_replay
+    from tidelake.stablecoins.calibration.saved import read_exponents
     from tidelake.stablecoins.replay.control import ReplayControl
     from tidelake.stablecoins.replay.report import AlertLine, Narrator, summary
+    from tidelake.stablecoins.score import PRIOR
 
     opts = options(ctx)
     if bus and not shards and not feature_shards:
@@ -129,6 +139,7 @@ def replay(
             bus=bus,
             runner=runner.value,
             listen=Narrator(opts.say),
+            powers=read_exponents(exponents) if exponents else PRIOR,
         )
         for what, why in history.refused.items():
             opts.say(f"{what}: {why}")

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -16,6 +17,7 @@ from tidelake.stablecoins.replay.bars import BarsFolder
 from tidelake.stablecoins.replay.csv_folder import CsvFolder
 from tidelake.stablecoins.replay.csv_rows import CsvRows
 from tidelake.stablecoins.replay.run import History, Replay
+from tidelake.stablecoins.score import PRIOR, Exponents
 from tidelake.stablecoins.setup import CoinSetup
 from tidelake.stablecoins.shards.coordinator import ShardedFleet
 from tidelake.stablecoins.shards.features import FeatureShards
@@ -93,32 +95,35 @@ def open_replay(
     bus: str = "",
     runner: Runner = "plain",
     listen: Callable[[list[Record]], None] | None = None,
+    powers: Exponents = PRIOR,
 ) -> tuple[str, Replay]:
     """The run's name and the run, ready to be played.
 
     Args:
         coins: Only these.
-        run: Its name; default: made of the history and the coins, so that the same again goes on.
+        run: Its name; default: made of the history, the coins and the exponents, so that the same again goes on.
         jsonl: Folder that gets a folder of JSON lines of the run's name.
         shards: Deal the coins out to so many processes; 0: all in this one.
         bus: Reach the shards over this Redis.
         runner: "pathway" runs a machine for each coin in Pathway's engine, without `shards`.
         listen: Gets records as they are made.
+        powers: Exponents of the score.
 
     Raises:
-        ConfigError: A folder tells nothing of a coin.
+        ConfigError: A folder tells nothing of a coin, or the run was begun with other exponents.
         NotInLake: The lake does not.
         MissingExtra: Pathway is asked for and not installed.
     """
     setups = history.setups(tuple(coins))
-    name = run or f"{kind}-{history.fingerprint}-{'-'.join(sorted(setups))}"
+    fitted = f"-{sha256(powers.version.encode()).hexdigest()[:8]}" if powers.version else ""
+    name = run or f"{kind}-{history.fingerprint}-{'-'.join(sorted(setups))}{fitted}"
     link = _link(bus)
     if runner == "pathway":
         if shards:
             raise ConfigError("Pathway has a shard for each coin: leave out --shards")
         link, shards = PathwayEngine().open, len(setups)
     fleet = partial(ShardedFleet, shards=shards, open_link=link) if shards else Fleet
-    return name, Replay(store, name, setups, jsonl=jsonl, listen=listen, open_fleet=fleet)
+    return name, Replay(store, name, setups, jsonl=jsonl, listen=listen, open_fleet=fleet, powers=powers)
 
 
 def _link(bus: str) -> OpenLink:

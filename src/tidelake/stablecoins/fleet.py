@@ -39,7 +39,12 @@ class OpenFleet(Protocol):
     """Begins machines, or lets them go on from where they were saved."""
 
     def __call__(
-        self, setups: Mapping[str, CoinSetup], *, rules: Rules | None = None, saved: SavedFleet | None = None
+        self,
+        setups: Mapping[str, CoinSetup],
+        *,
+        rules: Rules | None = None,
+        powers: Exponents = PRIOR,
+        saved: SavedFleet | None = None,
     ) -> Followers: ...
 
 

@@ -26,6 +26,7 @@ from tidelake.stablecoins.records import (
     Record,
     WindowRow,
 )
+from tidelake.stablecoins.score import PRIOR, Exponents
 from tidelake.tables.arrow_types import EXACT
 from tidelake.tables.delta import TableHandle, open_or_create
 from tidelake.tables.maintain import SMALL
@@ -67,9 +68,11 @@ class DeltaOutput:
 
     Args:
         run: Its name, in each row and in the transactions.
+        powers: Exponents of the score, which `mapping_version` of each row tells where they are not the prior.
     """
 
-    def __init__(self, store: Store, run: str) -> None:
+    def __init__(self, store: Store, run: str, powers: Exponents = PRIOR) -> None:
+        self._made_by = f"{MADE_BY} {powers.version}".strip()
         self._store, self._name, self._run = store, run, f"stablecoins:{run}"
         self._handles: dict[str, TableHandle] = {}
         self._left: Counter[tuple[str, str, dt.date]] = Counter()
@@ -86,7 +89,7 @@ class DeltaOutput:
         for record in records:
             by_kind[type(record)].append(record)
         for kind, found in by_kind.items():
-            self._append(TABLES[kind], number, as_table(kind, found, self._name))
+            self._append(TABLES[kind], number, as_table(kind, found, self._name, self._made_by))
 
     def _append(self, table: Table, number: int, rows: pa.Table) -> None:
         for _ in range(ATTEMPTS):
@@ -138,7 +141,7 @@ class DeltaOutput:
             self._handles.pop(name, None)
 
 
-def as_table(kind: type, records: Sequence[Record], run: str) -> pa.Table:
+def as_table(kind: type, records: Sequence[Record], run: str, made_by: str = MADE_BY) -> pa.Table:
     """Records of one kind, said by a run, as rows of their table, in its order."""
     table = TABLES[kind]
     names = kind.__struct_fields__  # type: ignore[attr-defined]
@@ -166,7 +169,7 @@ def as_table(kind: type, records: Sequence[Record], run: str) -> pa.Table:
         "line": pa.repeat(pa.scalar(0, pa.int32()), count),
         "item": pa.repeat(pa.scalar(0, pa.int32()), count),
         "parser_version": pa.repeat(pa.scalar(PARSER_VERSION, pa.int32()), count),
-        "mapping_version": pa.repeat(MADE_BY, count),
+        "mapping_version": pa.repeat(made_by, count),
         "date": columns["event_time"].cast(pa.date32()),
     }
     rows = pa.table([columns[name] for name in table.schema.names], schema=table.schema)

@@ -22,6 +22,12 @@ class Exponents(msgspec.Struct, frozen=True):
     staleness: float = 1.0
     reorg: float = 1.0
 
+    @property
+    def version(self) -> str:
+        """Those that are not the prior, as "completeness^31.1"; "" for the prior."""
+        found = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return " ".join(f"{name}^{power!r}" for name, power in found if power != 1.0)
+
 
 PRIOR: Final = Exponents()
 

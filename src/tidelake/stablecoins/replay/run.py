@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from tidelake.errors import ConfigError
 from tidelake.raw.store import Store
 from tidelake.stablecoins.fleet import Fleet, OpenFleet, SavedFleet
 from tidelake.stablecoins.observation import MICROS, Observation
@@ -27,6 +28,7 @@ from tidelake.stablecoins.outputs import DeltaOutput, JsonLines
 from tidelake.stablecoins.records import AlertRow, Record
 from tidelake.stablecoins.replay.control import ReplayControl
 from tidelake.stablecoins.replay.player import play, with_clock
+from tidelake.stablecoins.score import PRIOR, Exponents
 from tidelake.stablecoins.setup import CoinSetup
 from tidelake.stablecoins.signals import Rules
 
@@ -50,6 +52,7 @@ class Checkpoint(msgspec.Struct):
         taken: Observations so far, with the clock's.
         known_us: The virtual clock.
         counts: Records so far, by kind.
+        powers: Exponents of the score.
     """
 
     number: int
@@ -59,6 +62,7 @@ class Checkpoint(msgspec.Struct):
     sizes: dict[str, int]
     counts: dict[str, int]
     done: bool = False
+    powers: Exponents = PRIOR
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,10 @@ class Replay:
         batch: Most observations in a batch.
         clock: Seconds of the wall.
         open_fleet: Begins the machines: in this process, or in shards.
+        powers: Exponents of the score.
+
+    Raises:
+        ConfigError: The run was begun with other exponents.
     """
 
     def __init__(
@@ -112,11 +120,16 @@ class Replay:
         batch: int = BATCH,
         clock: Callable[[], float] = time.monotonic,
         open_fleet: OpenFleet = Fleet,
+        powers: Exponents = PRIOR,
     ) -> None:
         self._path = store.spool() / "stablecoins" / f"{name}.json"
         self._batch, self._listen, self._clock = batch, listen, clock
         saved = self._load()
-        self._open = partial(open_fleet, setups, rules=rules)
+        if saved and saved.powers != powers:
+            begun = saved.powers.version or "the prior ones"
+            raise ConfigError(f"run {name} was begun with other exponents, {begun}; give it those, or another name")
+        self._powers = powers
+        self._open = partial(open_fleet, setups, rules=rules, powers=powers)
         self._marks = [Mark(), *([Mark(saved.known_us, saved.taken, saved.fleet)] if saved else [])]
         self._known_us = self._marks[-1].known_us
         self._fleet = self._open(saved=self._marks[-1].fleet)
@@ -127,7 +140,7 @@ class Replay:
         self._ends = int(ends) if ends else 0  # of the batch that a killed run was committing
         self._done = bool(saved and saved.done)
         self._counts: Counter[str] = Counter(saved.counts if saved else {})
-        self._delta = DeltaOutput(store, name)
+        self._delta = DeltaOutput(store, name, powers)
         self._jsonl = None if jsonl is None else JsonLines(jsonl / name, saved.sizes if saved else {})
         self._alerts: dict[str, AlertRow] = {}
         self._records: list[Record] = []
@@ -238,7 +251,9 @@ class Replay:
         self._marks.append(Mark(self._known_us, self._taken, fleet))
         if len(self._marks) > MARKS:
             del self._marks[1:-1:2]  # those that stay lie further apart
-        state = Checkpoint(self._number, self._taken, self._known_us, fleet, sizes, dict(self._counts), self._done)
+        state = Checkpoint(
+            self._number, self._taken, self._known_us, fleet, sizes, dict(self._counts), self._done, self._powers
+        )
         self._write(self._path, msgspec.json.encode(state))
 
     @staticmethod
