@@ -28,7 +28,7 @@ from tidelake.stablecoins.fleet import Fleet
 from tidelake.stablecoins.shards.coordinator import ShardedFleet
 from tidelake.tables.stablecoins import STABLECOIN_ALERTS, STABLECOIN_CORRECTIONS, STABLECOIN_INCIDENTS
 
-COINS = ("DAI", "USDC", "USDT")
+COINS = ("DAI", "USDC")
 CRISIS = (
     "depeg:USDC@20m+60m=0.08,batches:arbitrum@25m+15m,lag:defillama@40m+20m=200,down:coingecko@50m+8m,"
     "reorg:ethereum@60m=30,reorg:arbitrum@70m=200,down:arbitrum@80m+6m,flip:ethereum@95m=7"
@@ -43,9 +43,9 @@ TOLD_UNTIL, HEADS_UNTIL = "2024-01-01T02:00", "2024-01-01T02:40"
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """A folder with two hours of three coins in a crisis, and its truth, told until all of it is final."""
+    """A folder with two hours of two coins in a crisis, and its truth, told until all of it is final."""
     folder = tmp_path_factory.mktemp("told") / "history"
-    rates = Rates(doubled=0.05, restated=0.03, late=0.03, reorgs=60.0, changes=400.0)
+    rates = Rates(doubled=0.05, restated=0.03, late=0.03, reorgs=60.0, changes=600.0)
     write_folder(CoinHistory(CoinPlan(seed=5, days=1, coins=COINS, rates=rates).with_crisis(CRISIS)), folder)
     for path in [*folder.glob("*.csv"), *folder.glob("*/*.csv"), *folder.glob("truth/final/**/*.csv")]:
         until = HEADS_UNTIL if path.name == "heads.csv" else TOLD_UNTIL
@@ -69,7 +69,7 @@ def test_a_replay_killed_within_commits_and_run_again_ends_in_the_rows_of_the_fi
     clean, _ = replayed_here(tmp_path / "clean", told / "truth" / "final")
     assert_equal_lakes(killed, undisturbed, COINS)
     assert_whole(killed, COINS)
-    assert assert_final_truth(killed, clean, COINS) >= 3 * 3 * (120 + 24)
+    assert assert_final_truth(killed, clean, COINS) >= 2 * 3 * (120 + 24)
     assert read(killed, STABLECOIN_CORRECTIONS).height > 10
     assert {"depeg"} <= set(read(killed, STABLECOIN_ALERTS)["kind"])
 
@@ -129,8 +129,8 @@ def redis_processes(tmp_path_factory):
     server.stop()
 
 
-def assert_dealt_out_is_whole(seed, pool, numbers):
-    setups, seen = fleets.setups(), fleets.delivery(seed, minutes=4)
+def assert_dealt_out_is_whole(seed, pool, numbers, minutes=8):
+    setups, seen = fleets.setups(), fleets.delivery(seed, minutes)
     fleet, wanted = Fleet(setups), []
     fleet.take_all(seen, wanted)
     for shards in numbers:
@@ -143,12 +143,12 @@ def assert_dealt_out_is_whole(seed, pool, numbers):
 
 @pytest.mark.parametrize("seed", one_in(60, range(60)))
 def test_coins_dealt_out_to_processes_are_whole_again(seed, processes):
-    assert_dealt_out_is_whole(seed, processes, (1, 2, 5))
+    assert_dealt_out_is_whole(seed, processes, (1, 2, 5), minutes=8 if seed else 2)
 
 
 @pytest.mark.parametrize("seed", one_in(60, range(60)))
 def test_coins_dealt_out_over_redis_are_whole_again(seed, redis_processes):
-    assert_dealt_out_is_whole(seed, redis_processes, (1, 2) if seed == 0 else (1, 2, 5))
+    assert_dealt_out_is_whole(seed, redis_processes, *(((1, 2, 5), 8) if seed else ((1, 2), 2)))
 
 
 @pytest.mark.soak
