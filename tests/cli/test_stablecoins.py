@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.jobs.coin_server import serving_coins
 from tests.stablecoins import crisis
 from tidelake.cli.app import run
 from tidelake.raw.store import Store
@@ -68,6 +69,38 @@ def test_watch_asks_for_nodes_and_for_coins_that_there_are_and_makes_no_lake_wit
     assert run(["stablecoins", "watch", "USDX"]) != 0
     assert "no coin is called 'USDX'" in capsys.readouterr().err
     assert not (tmp_path / "lake").exists()
+
+
+def test_backfilled_past_is_planned_fetched_and_replayed_from_the_lake(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("TIDELAKE_LAKE", str(tmp_path / "lake"))
+    words = ["--format", "json", "stablecoins", "backfill", "USDC"]
+    words += ["--start", "2023-11-14", "--end", "2023-11-15", "--sources", "coingecko"]
+    with serving_coins() as server:
+        words += ["--url", server.url]
+        assert run([*words, "--dry-run"]) == 0
+        (row,) = json.loads(capsys.readouterr().out)
+        assert (row["source"], row["state"], row["requests"], server.asked) == ("coingecko", "planned", 1, {})
+        assert not (tmp_path / "lake").exists()
+        assert run(words) == 0
+        told = capsys.readouterr()
+        assert (json.loads(told.out)[0]["facts"], "coingecko: done, 1 requests" in told.err) == (25, True)
+        assert run(words) == 0
+        assert json.loads(capsys.readouterr().out)[0]["state"] == "held"
+    assert run(["stablecoins", "replay", "--from", "lake", "--assume-latency", "90s", "--coins", "USDC"]) == 0
+    assert "observations" in capsys.readouterr().err
+    assert run(["stablecoins", "windows", "USDC", "--window", "300"]) == 0
+    assert "2023-11-14" in capsys.readouterr().out
+
+
+def test_backfill_of_no_coin_no_source_or_a_span_that_ends_before_it_begins_is_refused(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("TIDELAKE_LAKE", str(tmp_path / "lake"))
+    for words, told in (
+        (["USDX", "--start", "2023-11-14"], "no coin is called 'USDX'"),
+        (["USDC", "--start", "2023-11-14", "--sources", "gecko"], "no source of coins 'gecko'"),
+        (["USDC", "--start", "2023-11-14", "--end", "2023-11-13"], "before"),
+    ):
+        assert run(["stablecoins", "backfill", *words]) != 0
+        assert told in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -298,21 +298,25 @@ def test_past_is_asked_in_spans_and_known_from_when_it_was_asked(lake, server):
     sources = ("coingecko", "defillama-stablecoins", "defillama-pools")
     end = start + dt.timedelta(days=100)
     plan = fetch_past(lake.store, COINS, sources, start, end, dry_run=True, settings=given)
-    assert [(one.source, one.state, one.requests) for one in plan] == [
+    assert [(one.source, one.state, one.requests) for one in plan.rows] == [
         ("coingecko", "planned", 4), ("defillama-stablecoins", "planned", 2), ("defillama-pools", "absent", 0),
     ]  # fmt: skip
     assert server.asked == {}
     done = fetch_past(lake.store, COINS, sources, start, end, settings=given)
-    assert [(one.state, one.requests, one.failed) for one in done] == [("done", 4, 0), ("done", 2, 0), ("absent", 0, 0)]
-    assert "pool by pool" in done[2].reason
+    assert [(one.state, one.requests, one.failed) for one in done.rows] == [
+        ("done", 4, 0),
+        ("done", 2, 0),
+        ("absent", 0, 0),
+    ]
+    assert "pool by pool" in done.rows[2].reason
     known = list(read_past(lake.store, COINS, sources[:2]))
     assert {one.known_us for one in known} == {START_US}
-    told = [one.told for one in known if isinstance(one.told, CoinFact)]
-    told_prices = [fact for fact in told if fact.feature == "price" and fact.coin == "USDC"]
+    found = [one.told for one in known if isinstance(one.told, CoinFact)]
+    told_prices = [fact for fact in found if fact.feature == "price" and fact.coin == "USDC"]
     assert [fact.event_us for fact in told_prices] == [
         int(start.timestamp() + n * 3600) * 1_000_000 for n in range(2401)
     ]
-    circulating = [(fact.chain, fact.event_us, fact.value) for fact in told if fact.feature == "circulating"]
+    circulating = [(fact.chain, fact.event_us, fact.value) for fact in found if fact.feature == "circulating"]
     day_us = 86_400_000_000
     first_us = 1_700_000_000_000_000
     assert sorted(set(circulating)) == [
@@ -324,6 +328,34 @@ def test_past_is_asked_in_spans_and_known_from_when_it_was_asked(lake, server):
     assert late == {90_000_000}
     assert [known.known_us for known in assumed] == sorted(known.known_us for known in assumed)
     assert frames(lake, past_lane("coingecko"))
+
+
+def test_past_that_the_lake_holds_is_not_asked_for_again_and_what_failed_is(lake, server):
+    given = settings_of(server, VirtualTime(tasks=1))
+    end = dt.datetime.fromtimestamp(START_US / 1e6, dt.UTC) - dt.timedelta(days=1)
+    start, sources = end - dt.timedelta(days=100), ("coingecko", "defillama-stablecoins")
+    shown = []
+
+    def fetch(**others):
+        report = fetch_past(lake.store, COINS, sources, start, end, settings=given, **others)
+        return [(one.state, one.requests, one.held, one.failed) for one in report.rows], report
+
+    server.faults = {"past": [None, 404, "other"]}
+    told, report = fetch(progress=lambda *done: shown.append(done))
+    assert told == [("failed", 2, 0, 2), ("done", 2, 0, 0)]
+    assert (report.exit_code, "run again" in report.summary) == (3, True)
+    assert shown[:2] == [(0, 4, "coingecko"), (1, 4, "coingecko")]
+    assert fetch(dry_run=True)[0] == [("planned", 2, 2, 0), ("held", 0, 2, 0)]
+    asked = server.asked["past"]
+    assert fetch()[0] == [("done", 2, 2, 0), ("held", 0, 2, 0)]
+    assert server.asked["past"] == asked + 2
+    told, report = fetch()
+    assert told == [("held", 0, 4, 0), ("held", 0, 2, 0)]
+    assert (report.exit_code, server.asked["past"]) == (0, asked + 2)
+    later = VirtualTime.START_NS // 10**9 + 5
+    whole = dt.datetime.fromtimestamp(later, dt.UTC)  # answers of before this end may lack what came since
+    again = fetch_past(lake.store, COINS, sources[1:], start, whole, settings=given)
+    assert [(one.state, one.requests) for one in again.rows] == [("done", 2)]
 
 
 def test_past_without_zone_or_order_is_refused(lake):

@@ -1,4 +1,4 @@
-"""Commands on stablecoins: stablecoins coins, replay, watch, windows, alerts, explain, page, calibrate, episodes."""
+"""Commands on stablecoins: coins, backfill, replay, watch, windows, alerts, explain, page, calibrate, episodes."""
 
 from datetime import datetime
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tidelake.cli import (
+    stablecoin_backfill,
     stablecoin_calibrate,
     stablecoin_episodes,
     stablecoin_reading,
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     stablecoins.command(
         epilog=example("stablecoins coins --at 2023-03-01", "stablecoins coins --coins USDC --deployments")
     )(coins)
+    stablecoin_backfill.register(stablecoins)
     stablecoin_replay.register(stablecoins)
     stablecoin_watch.register(stablecoins)
     stablecoin_reading.register(stablecoins)
