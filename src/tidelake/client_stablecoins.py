@@ -34,6 +34,7 @@ class Stablecoins:
         start: Time | None = None,
         end: Time | None = None,
         assume_latency: dt.timedelta | None = None,
+        watch: str = "",
         speed: float = 0.0,
         run: str = "",
         jsonl: Path | None = None,
@@ -48,6 +49,7 @@ class Stablecoins:
             coins: Only these.
             start, end: Of "lake": what was known in [start, end).
             assume_latency: Of "lake": take the past and candles as known at most so long after their event.
+            watch: Of "lake": what the watch of this name took, as it took it.
             speed: Seconds of the history in a second; 0 is as fast as possible.
             run: Its name; default: made of the history and the coins, so that the same again goes on where it was.
             jsonl: Folder for rolling files of JSON lines.
@@ -64,7 +66,9 @@ class Stablecoins:
 
         where = None if folder is None else Path(folder)
         since, until = _time(start), _time(end)
-        history = open_history(self.store, kind, where, start=since, end=until, assume_latency=assume_latency)
+        history = open_history(
+            self.store, kind, where, start=since, end=until, assume_latency=assume_latency, watch=watch
+        )
         _, found = open_replay(
             self.store, history, kind, coins=coins, run=run, jsonl=jsonl, shards=shards, listen=listen
         )

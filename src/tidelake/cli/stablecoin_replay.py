@@ -61,6 +61,9 @@ def replay(
             metavar="SPAN",
         ),
     ] = "",
+    watch: Annotated[
+        str, typer.Option(help="Of the lake: what this watch took, as it took it, such as watch-1757614216000000.")
+    ] = "",
     speed: Annotated[
         float, typer.Option(min=0.0, help="Seconds of history in a second; 0 is as fast as possible.")
     ] = 0.0,
@@ -119,6 +122,7 @@ def replay(
         start=point(start),
         end=point(end),
         assume_latency=span("--assume-latency", assume_latency) if assume_latency else None,
+        watch=watch,
         feature_shards=feature_shards,
         bus=bus,
     )

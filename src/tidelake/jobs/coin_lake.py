@@ -1,8 +1,7 @@
 """What a lake holds of coins, as a history to replay: what was polled, the past that was asked for, candles and texts.
 
-All of it in the order in which it was known, read by the code that reads it live. Node lanes are not merged in here:
-two watches of one chain may have left blocks out between them, and a head says that none is missing. They are replayed
-as the watch took them (`coin_watched`).
+All of it in the order in which it was known, read by the code that reads it live. What nodes told is not merged in: two
+watches of one chain may have left blocks out between them, and a head says that none is missing.
 """
 
 import datetime as dt
@@ -16,6 +15,7 @@ import msgspec
 from tidelake.errors import ConfigError, MissingExtra, NotInLake
 from tidelake.jobs.coin_past import read_past
 from tidelake.jobs.coin_texts import TextFeed
+from tidelake.providers.coin_source import CoinRef
 from tidelake.providers.registry import COIN_SOURCES
 from tidelake.raw.ledger import Ledger
 from tidelake.raw.store import Store
@@ -55,6 +55,8 @@ class LakeHistory:
         ValueError: `assume_latency` is negative.
     """
 
+    tells_time = False
+
     def __init__(
         self,
         store: Store,
@@ -69,7 +71,7 @@ class LakeHistory:
         self._start_us, self._end_us = start_us or 0, end_us
         self._coins = registry()
         self._refs = coin_refs(self._coins.values())
-        self._polarity = polarity or self._vader()
+        self._polarity = polarity or scorer(store, self.refused)
         self._features: dict[str, dict[str, set[str]]] = {}
         self._count, self._first_us = 0, 0
         self.fingerprint = self._look()
@@ -148,24 +150,36 @@ class LakeHistory:
             if known.known_us >= self._start_us:
                 yield from observations([known])
 
-    def _parts(self) -> Sequence[Iterator[Known]]:
-        sources = COIN_SOURCES.values()
-        polled = [read_answers(self._store, answers_lane(one.name), one, self._refs) for one in sources]
-        past = read_past(
-            self._store,
-            self._refs,
-            [one.name for one in sources if not one.no_history],
-            assume_latency=self._latency,
-        )
-        candles = CandleFeed(self._store, assume_latency=self._latency).history()
-        texts = [TextFeed(self._store, self._refs, polarity=self._polarity).history()] if self._polarity else []
-        return [*polled, past, candles, *texts]
+    def _parts(self) -> list[Iterator[Known]]:
+        asked = [one.name for one in COIN_SOURCES.values() if not one.no_history]
+        past = read_past(self._store, self._refs, asked, assume_latency=self._latency)
+        return [*lake_parts(self._store, self._refs, self._polarity, self._latency), past]
 
-    def _vader(self) -> Polarity | None:
-        if not Ledger(self._store).head(LANE).next_n:
-            return None
-        try:
-            return vader()
-        except MissingExtra as exc:
-            self.refused[LANE] = str(exc)
-            return None
+
+def lake_parts(
+    store: Store,
+    coins: Sequence[CoinRef],
+    polarity: Polarity | None,
+    assume_latency: dt.timedelta | None = None,
+) -> list[Iterator[Known]]:
+    """What the lake holds of each source that is asked live, each in the order in which it was known.
+
+    Args:
+        polarity: Scores texts; without it they are left out.
+        assume_latency: Take candles as known at most so long after their end.
+    """
+    polled = [read_answers(store, answers_lane(one.name), one, coins) for one in COIN_SOURCES.values()]
+    candles = CandleFeed(store, assume_latency=assume_latency).history()
+    texts = [TextFeed(store, coins, polarity=polarity).history()] if polarity else []
+    return [*polled, candles, *texts]
+
+
+def scorer(store: Store, refused: dict[str, str]) -> Polarity | None:
+    """VADER where the lake holds texts; without the extra `refused` says so."""
+    if not Ledger(store).head(LANE).next_n:
+        return None
+    try:
+        return vader()
+    except MissingExtra as exc:
+        refused[LANE] = str(exc)
+        return None

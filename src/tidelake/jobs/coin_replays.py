@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from tidelake.errors import ConfigError
 from tidelake.jobs.coin_lake import LakeHistory
+from tidelake.jobs.coin_watched import WatchedHistory
 from tidelake.live.redis_shards import RedisLink
 from tidelake.raw.store import Store
 from tidelake.stablecoins.fleet import Fleet
@@ -35,6 +36,8 @@ class CoinHistory(History, Protocol):
     """A history that knows its coins."""
 
     @property
+    def tells_time(self) -> bool: ...
+    @property
     def fingerprint(self) -> str: ...
     @property
     def refused(self) -> dict[str, str]: ...
@@ -50,6 +53,7 @@ def open_history(
     start: dt.datetime | None = None,
     end: dt.datetime | None = None,
     assume_latency: dt.timedelta | None = None,
+    watch: str = "",
     feature_shards: bool = False,
     bus: str = "",
 ) -> CoinHistory:
@@ -60,12 +64,13 @@ def open_history(
         folder: Of "csv" and "bars".
         start, end: Of "lake", what was known in [start, end); with a zone.
         assume_latency: Of "lake"; see `LakeHistory`.
+        watch: Of "lake", what the watch of this name took, as it took it.
         feature_shards: Of "csv", read each feature in a process of its own.
         bus: Reach these over this Redis.
 
     Raises:
         ConfigError: A folder is missing, is not for this kind, or holds no history; or a span is given beside one.
-        NotInLake: The lake holds nothing of coins that was known then.
+        NotInLake: The lake holds nothing of coins that was known then, or no such watch.
     """
     if feature_shards and kind != "csv":
         raise ConfigError("--feature-shards read the files of --from csv; bars tell of prices alone, and lanes of all")
@@ -73,11 +78,15 @@ def open_history(
         assert store is not None
         if folder is not None:
             raise ConfigError(f"a replay of the lake takes no folder, and {folder} is given")
+        if watch:
+            if start or end or assume_latency is not None:
+                raise ConfigError("a watch is replayed as it was: it takes no start, end or latency")
+            return WatchedHistory(store, watch)
         return LakeHistory(store, start_us=_us(start), end_us=_us(end), assume_latency=assume_latency)
     if folder is None:
         raise ConfigError(f"a replay of {kind} needs the folder of its files; the lake is replayed with --from lake")
-    if start or end or assume_latency is not None:
-        raise ConfigError("a start, an end and a latency are of a replay of the lake; a folder is played whole")
+    if start or end or watch or assume_latency is not None:
+        raise ConfigError("a start, an end, a latency and a watch are of the lake; a folder is played whole")
     if kind == "bars":
         return BarsFolder(folder)
     return CsvFolder(folder, read=partial(FeatureShards, open_link=_link(bus)) if feature_shards else CsvRows)
@@ -123,7 +132,16 @@ def open_replay(
             raise ConfigError("Pathway has a shard for each coin: leave out --shards")
         link, shards = PathwayEngine().open, len(setups)
     fleet = partial(ShardedFleet, shards=shards, open_link=link) if shards else Fleet
-    return name, Replay(store, name, setups, jsonl=jsonl, listen=listen, open_fleet=fleet, powers=powers)
+    return name, Replay(
+        store,
+        name,
+        setups,
+        jsonl=jsonl,
+        listen=listen,
+        open_fleet=fleet,
+        powers=powers,
+        passes_time=not history.tells_time,
+    )
 
 
 def _link(bus: str) -> OpenLink:

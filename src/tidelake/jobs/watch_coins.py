@@ -21,6 +21,7 @@ from tidelake.jobs.coin_feeds import CoinFeeds, polled_feeds
 from tidelake.jobs.coin_polls import PollSettings
 from tidelake.jobs.follow_heads import HeadFollower
 from tidelake.jobs.record_writer import RecordWriter
+from tidelake.jobs.watch_order import WatchOrder
 from tidelake.raw.store import Store
 from tidelake.stablecoins.chain_words import ChainWords
 from tidelake.stablecoins.coin import Coin
@@ -145,9 +146,11 @@ class CoinWatch:
             StoreError, TableMoved: The lake could not be written.
         """
         async with AsyncExitStack() as stack:
+            self._order = WatchOrder(self._store, self.run_name, 0, self._setups, clock=self._clock)
+            stack.callback(self._order.close)
             works = [self._writer.run(), self._pass_time()]
             if self._polls is not None:
-                http = await stack.enter_async_context(Http(patience=self._polls.patience))
+                http = await stack.enter_async_context(Http(patience=self._polls.patience, clock=self._polls.clock))
                 feeds = polled_feeds(self._store, http, coin_refs(self._coins), self._polls)
                 self._feeds = CoinFeeds(feeds, self._hear)
                 works.append(self._feeds.run())
@@ -224,11 +227,16 @@ class CoinWatch:
 
     def _take(self, told: Iterable[Observation]) -> None:
         records: list[Record] = []
+        anew = True
         for seen in told:
             self._fleet.take(seen, records)
+            self._order.take(seen, anew=anew)
             self._taken += 1
+            anew = False
             if self._metrics is not None:
                 self._metrics.took(seen)
+        if records:
+            self._order.write()  # before what followed from it is stored
         self._writer.put(records)
         if self._listen and records:
             self._listen(records)

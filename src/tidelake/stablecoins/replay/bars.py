@@ -52,6 +52,8 @@ class BarsFolder:
         ConfigError: It holds none, or none of a coin besides those of BTC.
     """
 
+    tells_time = False
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.refused: dict[str, str] = {}

@@ -32,6 +32,8 @@ class CsvFolder:
         ConfigError: The folder holds no such file or no row that can be read, or a file lacks a column.
     """
 
+    tells_time = False
+
     def __init__(self, folder: Path, *, read: Callable[[Sequence[CsvFile]], Rows] = CsvRows) -> None:
         self._folder = folder
         self._files = csv_files(folder)

@@ -12,7 +12,7 @@ have, and is not written; with the first observation beyond what was committed t
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -103,6 +103,7 @@ class Replay:
         clock: Seconds of the wall.
         open_fleet: Begins the machines: in this process, or in shards.
         powers: Exponents of the score.
+        passes_time: Tell the machines at each minute that time passed; a history that tells it itself needs none.
 
     Raises:
         ConfigError: The run was begun with other exponents.
@@ -121,9 +122,10 @@ class Replay:
         clock: Callable[[], float] = time.monotonic,
         open_fleet: OpenFleet = Fleet,
         powers: Exponents = PRIOR,
+        passes_time: bool = True,
     ) -> None:
         self._path = store.spool() / "stablecoins" / f"{name}.json"
-        self._batch, self._listen, self._clock = batch, listen, clock
+        self._batch, self._listen, self._clock, self._passes_time = batch, listen, clock, passes_time
         saved = self._load()
         if saved and saved.powers != powers:
             begun = saved.powers.version or "the prior ones"
@@ -154,10 +156,10 @@ class Replay:
         self._control = control = control or ReplayControl()
         control.now_us = self._known_us
         if not self._done:
-            play(self._left(with_clock(history.batches(), SETTLE_US)), control, self._take)
+            play(self._left(history), control, self._take)
             while control.turn_back():
                 self._turn_back()
-                play(self._left(with_clock(history.batches(), SETTLE_US)), control, self._take)
+                play(self._left(history), control, self._take)
             self._done = not control.stopped
             if self._taken >= max(self._ends, self._committed):
                 self._commit()
@@ -176,8 +178,9 @@ class Replay:
         """End the machines' processes, where they have any; a run that is not done can be gone on with."""
         self._fleet.close()
 
-    def _left(self, batches: Iterable[list[Observation]]) -> Iterator[list[Observation]]:
+    def _left(self, history: History) -> Iterator[list[Observation]]:
         skip = self._taken
+        batches = with_clock(history.batches(), SETTLE_US) if self._passes_time else history.batches()
         for batch in batches:
             if skip >= len(batch):
                 skip -= len(batch)
