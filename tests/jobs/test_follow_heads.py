@@ -68,7 +68,11 @@ class Listener:
                 await asyncio.sleep(0.005)
 
     async def settled(self, tiers):
-        await self.until(lambda: self.follower._tracker is not None and self.follower.tracker.tiers == tiers)
+        """Until the chain is followed so far, and all that was said of it was heard."""
+        follower = self.follower
+        await self.until(
+            lambda: follower._tracker is not None and follower.tracker.tiers == tiers and follower._outputs.empty()
+        )
 
     def of(self, kind):
         return [one for one in self.told if isinstance(one, kind)]

@@ -27,6 +27,7 @@ from tidelake.chains import (
     xlayer,
     zksync,
 )
+from tidelake.chains.solana import SOLANA, SlotChain
 from tidelake.chains.spec import Chain
 from tidelake.errors import NotInLake
 
@@ -60,6 +61,18 @@ CHAINS: dict[str, Chain] = {
         hyperevm,
     )
 }
+
+
+SLOT_CHAINS: dict[str, SlotChain] = {SOLANA.name: SOLANA}
+
+
+def followed_chain(name: str) -> Chain | SlotChain:
+    """The chain of that name, one that numbers slots too.
+
+    Raises:
+        NotInLake: As for `chain`.
+    """
+    return SLOT_CHAINS.get(name) or chain(name)
 
 
 def chain(name: str) -> Chain:

@@ -1,8 +1,9 @@
 """Solana: facts, blocks by slot, and slots that were skipped. It has no logs, headers or fees of Ethereum's form.
 
-Source:  https://solana.com/docs/rpc (getBlock, getSlot)
+Source:  https://solana.com/docs/rpc (getBlock, getBlocks, getSlot)
 Quirks:  `getBlock` refuses the commitment `processed`: by RPC a block is known from `confirmed` on, and before that a
          slot alone. It has no number of its slot in it; `parentSlot` says which slots before it have no block.
+         It is asked for by slot alone: the block of a fork that a node left cannot be had of it any more.
          A skipped slot is a fact of the chain: the block after it holds the hash of the block before it.
 Samples: the recorded block 241043141 (tests/chains/test_solana.py)
 """
@@ -41,6 +42,16 @@ class SlotChain:
     commitments: Mapping[Tag, str]
     finality: tuple[FinalityPolicy, ...]
     sources: tuple[Source, ...]
+
+    @property
+    def chain_id(self) -> None:
+        """It has none that a node tells."""
+        return None
+
+    @property
+    def block_ms(self) -> int:
+        """What a block takes where no slot is skipped."""
+        return self.slot_ms
 
 
 SOLANA = SlotChain(

@@ -1,6 +1,7 @@
 """Command that serves simulated chains: sim chain."""
 
 import datetime as dt
+import time
 from typing import Annotated
 
 import typer
@@ -38,22 +39,33 @@ def chain(
     """Serve simulated chains until stopped.
 
     JSON-RPC with archive state of the lending markets in the registry, made from the seed: reserves, debt, collateral,
-    liquidations, blocks whose hashes and receipts prove. Addresses of the nodes go to stdout.
+    liquidations, blocks whose hashes and receipts prove. Of solana the slots up to now, some without a block, and a
+    fork once in five minutes; of its options --seed and --also count. Addresses of the nodes go to stdout.
     """
     opts = options(ctx)
+    from tidelake.chains.registry import SLOT_CHAINS
     from tidelake.sim.chains.chain import SimChain
     from tidelake.sim.chains.faults import ChainFaults
     from tidelake.sim.chains.limits import Limits
     from tidelake.sim.chains.node import SimNode
-    from tidelake.sim.chains.server import ChainServer
+    from tidelake.sim.chains.server import ChainServer, Node
+    from tidelake.sim.slots.chain import SlotChainSim
+    from tidelake.sim.slots.node import SlotNode
 
     limits = Limits(requests or None, units or None, batch, log_blocks or None, logs)
     plans = {"": faults} | dict(_named(text) for text in also or ())
-    chains = {name: SimChain(name, seed, start=_day(start), days=days) for name in names}
-    nodes = {
+    slots = SlotChainSim(seed, int(time.time()) - 3_600, fork_every=750, depth=12)  # an hour of them
+    chains = {name: SimChain(name, seed, start=_day(start), days=days) for name in names if name not in SLOT_CHAINS}
+    nodes: dict[str, Node] = {
         f"{name}/{node}".rstrip("/"): SimNode(found, ChainFaults.parse(plan, seed), limits, latency_s=latency / 1000)
         for name, found in chains.items()
         for node, plan in plans.items()
+    }
+    nodes |= {
+        f"{name}/{node}".rstrip("/"): SlotNode(slots, time.time)
+        for name in names
+        if name in SLOT_CHAINS
+        for node in plans
     }
     with ChainServer(nodes, host=host, port=port) as server:
         serve(opts, [{"node": name, "url": server.url_of(name)} for name in nodes])

@@ -46,7 +46,7 @@ def watch(
     watch begins anew, and tells at the end how each source was. Tiers are those that nodes tell. Alerts,
     reorganisations, halts, sources that go down and what is attested are logged; with --log-json each as an object.
     """
-    from tidelake.chains.registry import chain
+    from tidelake.chains.registry import followed_chain
     from tidelake.errors import NotInLake
     from tidelake.jobs.coin_polls import PollSettings
     from tidelake.jobs.session import run_sync
@@ -63,7 +63,7 @@ def watch(
         if asked not in known:
             raise NotInLake(f"no coin is called {asked!r}", available=tuple(known))
     wanted = [name.strip() for name in chains.split(",") if name.strip()]
-    nodes = [(chain(name), providers_from_environment(name)) for name in dict.fromkeys(wanted)]
+    nodes = [(followed_chain(name), providers_from_environment(name)) for name in dict.fromkeys(wanted)]
     measured = WatchMetrics() if metrics else None
     watching = CoinWatch(
         opts.open_lake(make=True).store,

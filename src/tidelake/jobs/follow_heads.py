@@ -11,23 +11,22 @@ that became active, and belong to that hash: the same transaction in another blo
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeAlias
-
-import msgspec
+from typing import Protocol, Self, TypeAlias
 
 from tidelake.chains.finality import agreed_number, policy_at, tags_of
-from tidelake.chains.headers import parse_header
-from tidelake.chains.heads import Block, Correction, Head, LateLogs, LostLogs, Moved, Output, Standing
+from tidelake.chains.heads import Ask, Block, Correction, Head, LateLogs, LostLogs, Moved, Output, Standing
 from tidelake.chains.logs import LogFilter
-from tidelake.chains.spec import Chain
+from tidelake.chains.solana import SlotChain
+from tidelake.chains.spec import Chain, Tag
 from tidelake.chains.tracker import HOLD, Tracker
 from tidelake.errors import ConfigError, FormatDrift, SourceError
 from tidelake.jobs.block_logs import BlockLogReader, BlockLogs
 from tidelake.jobs.chain_log import log_output
-from tidelake.jobs.pinned_calls import header_call
-from tidelake.jobs.provider_heads import ProviderHeads, block_of
+from tidelake.jobs.provider_heads import ProviderHeads
+from tidelake.jobs.slot_heads import SlotHeads
 from tidelake.transport.head_socket import HeadSocket
 from tidelake.transport.http import Http, Patience
 from tidelake.transport.logger import logger
@@ -46,11 +45,19 @@ Followed: TypeAlias = Output | BlockLogs | LateLogs | LostLogs
 SettledHeads: TypeAlias = Callable[[ProviderHeads, Tracker], Awaitable[Sequence[Head]]]
 
 
+class HeadSource(Protocol):
+    """What one provider is asked: `ProviderHeads`, or `SlotHeads` where a chain numbers slots."""
+
+    async def heads(self, tags: Sequence[Tag]) -> list[Head]: ...
+    async def block_at(self, number: int) -> Block | None: ...
+    async def blocks(self, ask: Ask) -> list[Block]: ...
+
+
 class HeadFollower:
     """Follows a chain. Use it as an async context manager, in one event loop; iterate over it once.
 
     Args:
-        chain: Which.
+        chain: Which; one that numbers slots has no logs, and its nodes no socket.
         providers: At least one; two or more, so that reorganisations can be corrected.
         wanted: Logs that are wanted of each block; None for none.
         start: Where to begin; by default `BACK` blocks before the newest that as many as must agree call final.
@@ -65,7 +72,7 @@ class HeadFollower:
 
     def __init__(
         self,
-        chain: Chain,
+        chain: Chain | SlotChain,
         providers: Sequence[Provider],
         *,
         wanted: LogFilter | None = None,
@@ -82,7 +89,7 @@ class HeadFollower:
             raise ConfigError(f"{chain.name}: needs at least one provider")
         self.chain = chain
         self._providers = {provider.name: provider for provider in providers}
-        self._wanted = wanted
+        self._reader: BlockLogReader | None = None
         self._start = start
         self._settled = settled
         self._quorum = quorum
@@ -92,18 +99,21 @@ class HeadFollower:
         self._late_s = late_s
         self._failing: dict[str, float] = {}  # block: since when its logs do not come, monotonic; infinite once told
         self._http = Http(patience=patience)
-        self._all = RpcPool(chain.name, providers, chain_id=chain.chain_id, http=self._http)
-        self._sources = {
-            one.name: ProviderHeads(
-                chain, RpcPool(chain.name, [one], chain_id=chain.chain_id, http=self._http), one.name
-            )
-            for one in providers
-        }
+        pools = {one.name: RpcPool(chain.name, [one], chain_id=chain.chain_id, http=self._http) for one in providers}
+        self._nodes: dict[str, ProviderHeads] = {}
+        self._sources: Mapping[str, HeadSource] = self._nodes
+        if isinstance(chain, SlotChain):
+            if wanted is not None or settled is not None:
+                raise ConfigError(f"{chain.name} has no logs to ask for, and tells itself what is final")
+            self._sources = {name: SlotHeads(chain, pool, name) for name, pool in pools.items()}
+        else:
+            self._nodes.update({name: ProviderHeads(chain, pool, name) for name, pool in pools.items()})
+            self._reader = BlockLogReader(chain, wanted, quorum) if wanted is not None else None
         self._bells = {name: asyncio.Event() for name in self._providers}
         self.sockets = {
             one.name: HeadSocket(one.socket, self._bells[one.name].set, patience=RECONNECT)
             for one in providers
-            if one.socket
+            if one.socket and not isinstance(chain, SlotChain)
         }
         self._outputs: asyncio.Queue[Followed | None] = asyncio.Queue()
         self._blocks: asyncio.Queue[Block] = asyncio.Queue()
@@ -176,8 +186,8 @@ class HeadFollower:
             self._begin(self._watch(name))
         for socket in self.sockets.values():
             self._begin(socket.run())
-        if self._wanted is not None:
-            self._begin(self._fetch_logs(BlockLogReader(self.chain, self._wanted, self._quorum)))
+        if self._reader is not None:
+            self._begin(self._fetch_logs(self._reader))
         await asyncio.Event().wait()
 
     async def _find_start(self) -> Block:
@@ -193,14 +203,14 @@ class HeadFollower:
         has_final = policy_at(self.chain.finality, newest).final is not None
         final = agreed_number([one["finalized"] for one in heads if "finalized" in one], quorum)
         number = max(0, (min(final, newest) if has_final and final >= 0 else newest) - BACK)
-        silent = frozenset(
-            name for name, one in zip(self._sources, told, strict=True) if isinstance(one, BaseException)
+        found = await asyncio.gather(
+            *(source.block_at(number) for source in self._sources.values()), return_exceptions=True
         )
-        (answer,) = await self._all.ask([header_call(number)], agree=quorum, apart=silent)
-        header = parse_header(answer.value(msgspec.Raw))
-        if header is None:
-            raise SourceError(f"{self.chain.name}: nobody has block {number}", retryable=True)
-        return block_of(header)
+        votes = Counter(one for one in found if isinstance(one, Block))
+        if not votes or max(votes.values()) < quorum:
+            text = f"{self.chain.name}: no {quorum} providers tell the same block {number}"
+            raise SourceError(f"{text}: {'; '.join(map(str, found))}", retryable=True)
+        return max(votes, key=votes.__getitem__)
 
     async def _watch(self, name: str) -> None:
         bell = self._bells[name]
@@ -222,10 +232,10 @@ class HeadFollower:
     async def _look(self, name: str) -> None:
         source, tracker = self._sources[name], self.tracker
         try:
-            if self._settled is None:
+            if self._settled is None or name not in self._nodes:
                 heads = await source.heads(tags_of(policy_at(self.chain.finality, tracker.tip.number)))
             else:
-                heads = [*await source.heads(("latest",)), *await self._settled(source, tracker)]
+                heads = [*await source.heads(("latest",)), *await self._settled(self._nodes[name], tracker)]
             self._take(tracker.hear(heads))
             asked = None
             while (ask := next((one for one in tracker.asks() if one.provider == name), None)) not in (None, asked):
@@ -242,7 +252,7 @@ class HeadFollower:
             if isinstance(output, Standing) and output.state == "DISAGREES":
                 for bell in self._bells.values():
                     bell.set()
-            if self._wanted is not None and isinstance(output, (Moved, Correction)):
+            if self._reader is not None and isinstance(output, (Moved, Correction)):
                 for block in output.added if isinstance(output, Moved) else output.adopted:
                     self._blocks.put_nowait(block)
 
@@ -264,7 +274,7 @@ class HeadFollower:
     async def _logs_of(self, blocks: Sequence[Block], reader: BlockLogReader) -> list[Block]:
         """Tell the logs of blocks; returns those of which they could not be had yet."""
         silent = {name for name, state in self.tracker.standings.items() if state in ("GONE", "SILENT")}
-        speaking = [source for name, source in self._sources.items() if name not in silent]
+        speaking = [source for name, source in self._nodes.items() if name not in silent]
         found = await asyncio.gather(*(reader.read(block, speaking) for block in blocks), return_exceptions=True)
         failed = []
         for block, logs in zip(blocks, found, strict=True):

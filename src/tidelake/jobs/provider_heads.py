@@ -67,6 +67,15 @@ class ProviderHeads:
         header = self._header(answer)
         return None if header is None else Head(self.name, tag, block_of(header), answer.recv_ns // 1_000)
 
+    async def block_at(self, number: int) -> Block | None:
+        """Its block of that number; None where it has none.
+
+        Raises:
+            SourceError, FormatDrift: As for `heads`.
+        """
+        head = await self.head_at("latest", number)
+        return None if head is None else head.block
+
     async def blocks(self, ask: Ask) -> list[Block]:
         """The blocks that a tracker asks for, as far as it has them: the last by its hash, the others by number.
 

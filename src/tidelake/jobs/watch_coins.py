@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tidelake.chains.solana import SlotChain
 from tidelake.chains.spec import Chain
 from tidelake.errors import SourceError, TidelakeError
 from tidelake.jobs.block_logs import BlockLogs
@@ -102,7 +103,7 @@ class CoinWatch:
         self,
         store: Store,
         coins: Sequence[Coin],
-        chains: Sequence[tuple[Chain, Sequence[Provider]]],
+        chains: Sequence[tuple[Chain | SlotChain, Sequence[Provider]]],
         *,
         jsonl: Path | None = None,
         polls: PollSettings | None = None,

@@ -10,6 +10,7 @@ hash. A correction takes back those of the blocks that went out, and lets those 
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -25,6 +26,8 @@ from tidelake.chains.heads import (
     Tiers,
 )
 from tidelake.chains.logs import LogFact
+from tidelake.chains.registry import SLOT_CHAINS
+from tidelake.chains.solana import skipped_share
 from tidelake.chains.tracker import HOLD
 from tidelake.errors import FormatDrift
 from tidelake.stablecoins.coin import Coin
@@ -33,6 +36,8 @@ from tidelake.stablecoins.issuers import SupplyChange, SupplyLogs
 from tidelake.stablecoins.observation import Head, Observation, Retraction, Violation
 
 KEPT = 2 * HOLD  # blocks behind the newest whose facts are remembered: more than a tracker holds
+
+SLOTS = 150  # a minute of Solana: of so many the share without a block is told
 
 NO_TIERS = Tiers(-1, -1, -1)
 
@@ -173,6 +178,7 @@ class ChainWords:
             three.time_us if three else -1,
             two.number if two else -1,
             three.number if three else -1,
+            self._skipped(),
         )
         if told == self._told and block.number == self._told_block:
             return []
@@ -182,6 +188,12 @@ class ChainWords:
             Observation("head", block.time_us, self._known_us, "", lane, "heads", block_number=block.number, told=told)
             for lane in dict.fromkeys(lane for _, lane in self.lanes)
         ]
+
+    def _skipped(self) -> float:
+        if self.chain not in SLOT_CHAINS:
+            return 0.0
+        newest = list(islice(reversed(self._active.values()), SLOTS))
+        return skipped_share(newest[::-1], SLOTS).share
 
     def _newest_known(self) -> Block | None:
         """The last active block before the first whose logs are awaited; None where there is none."""

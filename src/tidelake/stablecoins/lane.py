@@ -7,6 +7,7 @@ from tidelake.stablecoins.series import Series
 
 NEVER_US = -1
 ALWAYS_US = 1 << 62
+MANY_SKIPPED = 0.1  # our choice: above it the share of slots without a block lowers the confidence
 
 
 class Lane(msgspec.Struct):
@@ -22,6 +23,8 @@ class Lane(msgspec.Struct):
         frontier_us: Windows that end here or earlier are FINAL or let go, and take no fact any more.
         let_go_us: Of those windows the ones that end here or earlier were let go, not FINAL, unless they were before.
         lost_us: Time of the last block whose facts will never be told: windows that begin by then are let go.
+        skipped: Share of the newest slots without a block, where the chain numbers slots.
+        many_skipped: Whether an incident says that it is high.
         halted: A final block was contradicted; nothing becomes FINAL until somebody says that the chain goes on.
         down: Sources of chain facts that are not told at present.
     """
@@ -35,6 +38,8 @@ class Lane(msgspec.Struct):
     final_block: int = -1
     let_go_us: int = 0
     lost_us: int = -1
+    skipped: float = 0.0
+    many_skipped: bool = False
     halted: bool = False
     down: list[str] = []
     reorgs: ReorgHistory = msgspec.field(default_factory=ReorgHistory)
@@ -53,6 +58,11 @@ class Lane(msgspec.Struct):
     def of(self, feature: str) -> list[tuple[str, Series]]:
         """Sources of a feature and their series."""
         return list(self.series.get(feature, {}).items())
+
+    @property
+    def distress(self) -> float:
+        """How far the share of skipped slots is above what is ordinary: 0 to 1."""
+        return max(0.0, (self.skipped - MANY_SKIPPED) / (1.0 - MANY_SKIPPED))
 
     def fall_back(self, time_us: int) -> None:
         """No block after this time is of tier 2 or 3."""

@@ -14,7 +14,7 @@ import msgspec
 from tidelake.errors import ConfigError
 from tidelake.stablecoins.alerts import AlertBook
 from tidelake.stablecoins.attestation import attest
-from tidelake.stablecoins.lane import ALWAYS_US, NEVER_US, Lane
+from tidelake.stablecoins.lane import ALWAYS_US, MANY_SKIPPED, NEVER_US, Lane
 from tidelake.stablecoins.observation import (
     FACTS,
     MICROS,
@@ -288,6 +288,7 @@ class Machine:
         second = passed[1]
         if seen.known_us >= lane.heard_us:  # tier 2 may fall, by a head that is no late copy
             second, lane.heard_us = told.tier2_us, seen.known_us
+            self._hear_skipped(lane, seen, told.skipped)
         lane.passed_us = (max(passed[0], seen.event_us), max(second, final), final)
         lane.head_block = max(lane.head_block, seen.block_number)
         lane.final_block = max(lane.final_block, told.tier3_block)
@@ -297,6 +298,14 @@ class Machine:
         if state.clock_us >= state.next_us or any(track.dirty for track in state.tracks):
             return True
         return any(old // step_us != new // step_us for old, new in zip(passed, lane.passed_us, strict=True))
+
+    def _hear_skipped(self, lane: Lane, seen: Observation, share: float) -> None:
+        lane.skipped = share
+        if share > MANY_SKIPPED and not lane.many_skipped:
+            lane.many_skipped = True
+            self._note("slots_skipped", seen, f"{share:.0%} of the newest slots have no block")
+        elif share <= MANY_SKIPPED / 2:
+            lane.many_skipped = False
 
     def _source(self, lane: Lane, seen: Observation) -> None:
         is_down = not seen.value

@@ -22,12 +22,14 @@ class Head(msgspec.Struct, frozen=True, gc=False, tag="head"):
     Attributes:
         tier2_us, tier3_us: Times of those blocks, by the chain's clock, us UTC; -1 where there is none yet.
         tier2_block, tier3_block: Their numbers.
+        skipped: Of a chain that numbers slots, the share of the newest ones that have no block.
     """
 
     tier2_us: int = -1
     tier3_us: int = -1
     tier2_block: int = -1
     tier3_block: int = -1
+    skipped: float = 0.0
 
 
 class Retraction(msgspec.Struct, frozen=True, gc=False, tag="retraction"):

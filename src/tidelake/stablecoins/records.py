@@ -145,7 +145,7 @@ class IncidentRow(msgspec.Struct, tag="incident", frozen=True, gc=False, kw_only
     Attributes:
         kind: "refused" (bad input), "after_final" (a fact came for a window that was FINAL), "finality_violated" (a
             fact in a final block was taken back; the chain halts), "resumed" (it goes on), "source_down",
-            "source_back", "let_go" (windows stay PROVISIONAL for good), "machine_failed".
+            "source_back", "let_go" (windows stay PROVISIONAL for good), "slots_skipped" (many), "machine_failed".
     """
 
     coin: str

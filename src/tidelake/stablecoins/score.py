@@ -41,7 +41,8 @@ class Breakdown(msgspec.Struct, frozen=True, gc=False):
         cross_chain_minimum: The smallest weight of a chain; kept beside, no factor.
         completeness: Share of the expected features that have a value.
         staleness: exp(-x / 5), x the age of the stalest value beyond its feature's interval, in such intervals.
-        reorg: One less the chance that a minute of these chains is reorganised; 1 once all facts are final.
+        reorg: One less the chance that a minute of these chains is reorganised, less where many slots have no block;
+            1 once all facts are final.
     """
 
     finality: float

@@ -176,7 +176,7 @@ class Scope:
         quiet = 1.0
         for lane, tier in zip(self.own, tiers, strict=bool(self.own)):
             if tier < 3:
-                quiet *= 1.0 - lane.reorgs.chance()
+                quiet *= (1.0 - lane.reorgs.chance()) * (1.0 - lane.distress)
         return Breakdown(finality, cross_chain, least, completeness, staleness, quiet)
 
     def rescored(self, before: WindowRow, state: str) -> WindowRow:

@@ -42,12 +42,15 @@ NETHERMIND = "github:NethermindEth/nethermind/issues/13603, issues/5230, pull/12
 ALCHEMY = "https://www.alchemy.com/docs/reference/throughput"
 INFURA = "https://docs.metamask.io/services/how-to/avoid-rate-limiting, github:INFURA/infura/issues/237"
 QUICKNODE = "https://www.quicknode.com/docs/ethereum/error-references, github:palomachain/paloma/issues/1165"
+AGAVE = "https://docs.rs/crate/solana-rpc-client-api/3.1.11/source/src/custom_error.rs"
 NUMBER = r"([\d,.]+ ?k?)"
 
 # The first that fits counts; a revert's own words may say anything, so it is looked for first.
 TEXTS = (
     ErrorText("answer", r"execution reverted|vm execution error", "all", GETH),
     ErrorText("answer", r"invalid opcode|invalid jump|stack (?:under|over)flow|intrinsic gas", "geth", GETH),
+    ErrorText("answer", r"slot \d+ was skipped", "Solana -32007, -32009", AGAVE),
+    ErrorText("answer", r"block (?:not|status not yet) available for slot", "Solana -32004, -32014", AGAVE),
     ErrorText("batch", r"batch too large", "geth, op-geth, bor", GETH),
     ErrorText("batch", r"batch limit \d+ exceeded", "Erigon", ERIGON),
     ErrorText("batch", r"batch request was too large", "reth", "github:paritytech/jsonrpsee types/src/error.rs"),

@@ -2,14 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tidelake.sim.chains.node import SimNode
+from tidelake.sim.answer import Answer
 from tidelake.sim.server import BackgroundServer, http_response
+
+
+class Node(Protocol):
+    """A node without a socket: `chains.node.SimNode`, or `slots.node.SlotNode`."""
+
+    def respond(self, body: bytes) -> Answer: ...
 
 
 class ChainServer(BackgroundServer):
@@ -20,7 +27,7 @@ class ChainServer(BackgroundServer):
         host, port: Where to listen; port 0 takes a free one.
     """
 
-    def __init__(self, nodes: Mapping[str, SimNode], *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, nodes: Mapping[str, Node], *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.nodes = dict(nodes)
         routes = [Route(f"/{name}", _handler(node), methods=["POST"]) for name, node in self.nodes.items()]
         if len(self.nodes) == 1:
@@ -32,7 +39,7 @@ class ChainServer(BackgroundServer):
         return f"{self.url}/{name}"
 
 
-def _handler(node: SimNode) -> Callable[[Request], Awaitable[Response]]:
+def _handler(node: Node) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         answer = node.respond(await request.body())
         if answer.delay_s:
