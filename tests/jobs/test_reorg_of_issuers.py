@@ -3,6 +3,7 @@
 Corrections, windows and tiers are held against dictionaries that are read from the node itself before and after.
 """
 
+import sys
 import time
 
 import pytest
@@ -85,9 +86,9 @@ def test_reorg_of_both_mint_styles_is_corrected_exactly_within_five_seconds(star
 
 @pytest.mark.soak
 @pytest.mark.parametrize("depth", range(1, 65))
-def test_reorg_is_corrected_within_five_seconds_at_the_ordinary_pace_of_questions(start_anvil, depth, record_property):
+def test_reorg_is_corrected_within_five_seconds_at_the_ordinary_pace_of_questions(start_anvil, depth):
     seconds = reorg_of(depth, every_s=2.0, start_anvil=start_anvil, seed=1_000 + depth)
-    record_property("seconds", seconds)
+    sys.stdout.write(f"depth {depth}: {seconds:.3f} s\n")
     assert seconds < SECONDS
 
 

@@ -1,6 +1,6 @@
 """What is logged of a followed chain: reorganisations, a halt, and how its providers stand to it."""
 
-from tidelake.chains.heads import Correction, Incident, Output, Standing
+from tidelake.chains.heads import Correction, Incident, Output, Resumed, Standing
 from tidelake.transport.logger import logger
 
 GOOD = ("FOLLOWS", "SILENT")  # a provider is silent until it has told something
@@ -30,6 +30,8 @@ def log_output(output: Output) -> None:
             providers=output.providers,
             reason=output.reason,
         )
+    elif isinstance(output, Resumed):
+        logger().warning("chain resumed", chain=output.chain)
     elif isinstance(output, Standing):
         told = logger().info if output.state in GOOD else logger().warning
         told("node", chain=output.chain, node=output.provider, state=output.state, reason=output.reason)

@@ -285,7 +285,7 @@ class HeadFollower:
                 raise logs
             elif self._is_active(block):  # it may have gone out meanwhile
                 self._outputs.put_nowait(logs)
-                for source in self._sources.values():
+                for source in self._nodes.values():
                     source.forget(block.hash)
         return failed
 
