@@ -1,5 +1,6 @@
 """Tokens of both mint styles on a real node: they keep a ledger, refuse what is not there, and log as issuers do."""
 
+import json
 from contextlib import ExitStack
 
 import pytest
@@ -7,6 +8,7 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from tests.stablecoins.tokens import APPROVAL, BURN, DESTROYED, ISSUE, REDEEM, SIGNS, TRANSFER, USDC_MINT, word
+from tidelake.cli.app import run
 from tidelake.errors import ConfigError, SourceError
 from tidelake.sim.tokens.play import STYLES, TokenPlay
 
@@ -99,6 +101,18 @@ def test_play_of_a_seed_is_the_same_again_and_the_logs_that_stand_add_up_to_the_
         assert {log["topics"][0] for log in logs} >= set(SIGNS[name])
         units = [SIGNS[name].get(log["topics"][0], 0) * int(log["data"][-64:], 16) for log in logs]
         assert sum(units) == play.supply(name) == other.supply(name)
+
+
+def test_command_places_the_tokens_plays_and_ends_after_so_many_steps(start_anvil, capsys):
+    node = start_anvil("--chain-id", "1", "--no-mining").url
+    assert run(["--format", "json", "sim", "tokens", node, "--every", "0", "--blocks", "8", "--seed", "3"]) == 0
+    told = capsys.readouterr()
+    with TokenPlay(node, "ethereum") as play:
+        assert json.loads(told.out) == [{"coin": name, "address": at} for name, at in play.addresses.items()]
+        assert int(play.ask("eth_blockNumber"), 16) == 8
+        done = [line.split(":")[0] for line in told.err.splitlines() if line.startswith("block ")]
+        sent = [play.ask("eth_getBlockByNumber", hex(at), False)["transactions"] for at in range(1, 9)]
+    assert len(done) == sum(map(len, sent)) > 0
 
 
 def test_node_of_another_chain_and_one_that_is_not_there_are_refused(start_anvil):
