@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from tests.stablecoins.histories import BEGIN, S
 from tidelake.stablecoins.attestation import broken_link
@@ -109,6 +110,16 @@ def test_tier_2_falls_with_the_word_on_it_and_a_late_copy_of_an_earlier_head_cha
     assert [r.finality_tier for r in rows(run(machine, third))] == ["tier1"]
     assert rows(run(machine, second)) == []
     assert [r.finality_tier for r in rows(run(machine, head(160, "ethereum", 126)))] == ["tier2"]
+
+
+def test_supply_is_unknown_again_where_a_reorganised_chain_has_not_come_yet():
+    machine = Machine(setup("ethereum"))
+    (known,) = rows(run(machine, head(130, "ethereum")), "ethereum")
+    assert known.net_supply_change == Decimal(0)
+    (unknown,) = rows(run(machine, replace(head(50, "ethereum"), known_us=BEGIN + 131 * S)), "ethereum")
+    assert (unknown.net_supply_change, unknown.supply_events) == (None, 0)
+    (again,) = rows(run(machine, head(140, "ethereum")), "ethereum")
+    assert again.net_supply_change == Decimal(0)
 
 
 @pytest.mark.parametrize("value", [0.87, 0.0, 1.5, 0.7999, 999.0])

@@ -285,11 +285,12 @@ class Machine:
         """Take a head; whether windows may change by it."""
         passed = lane.passed_us
         final = max(passed[2], told.tier3_us)
-        second = passed[1]
-        if seen.known_us >= lane.heard_us:  # tier 2 may fall, by a head that is no late copy
+        first, second = max(passed[0], seen.event_us), passed[1]
+        if seen.known_us >= lane.heard_us:  # the head and tier 2 may fall, by a word that is no late copy
+            first = max(seen.event_us, told.tier2_us, final)
             second, lane.heard_us = told.tier2_us, seen.known_us
             self._hear_skipped(lane, seen, told.skipped)
-        lane.passed_us = (max(passed[0], seen.event_us), max(second, final), final)
+        lane.passed_us = (first, max(second, final), final)
         lane.head_block = max(lane.head_block, seen.block_number)
         lane.final_block = max(lane.final_block, told.tier3_block)
         lane.reorgs.watch(seen.event_us)
