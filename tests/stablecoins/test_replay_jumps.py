@@ -134,8 +134,8 @@ def test_run_that_was_killed_as_it_committed_may_jump_back_before_it_has_made_th
 def test_jump_back_begins_from_the_nearest_state_before_its_target_and_few_are_kept(tmp_path, monkeypatch):
     history, control, begun = Listed(histories.make(2, minutes=20).clean, size=10), ReplayControl(), []
 
-    def opened(setups, *, rules=None, saved=None):
-        fleet = Fleet(setups, rules=rules, saved=saved)
+    def opened(*args, **named):
+        fleet = Fleet(*args, **named)
         begun.append(fleet.machines["USDC"].state.known_us)
         return fleet
 
