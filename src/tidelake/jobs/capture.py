@@ -308,6 +308,7 @@ class _Capture:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        cut_short = [lane for lane in self._ended if lane.number in self._renewals]  # it may not be sealed yet
         stopped = await asyncio.gather(*(lane.stop() for lane in self._lanes), return_exceptions=True)
         for lane in self._lanes:
             if lane.task is not None:
@@ -316,7 +317,7 @@ class _Capture:
         await asyncio.to_thread(self.flow.close)
         self._syncs.shutdown()
         loop = asyncio.get_running_loop()
-        sealed = [loop.run_in_executor(self._seals, lane.seal) for lane in self._lanes]
+        sealed = [loop.run_in_executor(self._seals, lane.seal) for lane in (*self._lanes, *cut_short)]
         results = await asyncio.gather(*sealed, return_exceptions=True)
         self._seals.shutdown()
         for failed in (result for result in (*stopped, *results) if isinstance(result, BaseException)):

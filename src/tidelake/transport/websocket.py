@@ -19,6 +19,7 @@ from tidelake.errors import SourceError
 from tidelake.logs import redact
 from tidelake.raw.frame import Kind
 
+LET_GO_SECONDS = 1.0
 LARGEST_FRAME = 64 << 20  # bytes; the largest snapshot that we know of has 3 MB
 TEXT, PING, CLOSE = WSMsgType.TEXT, WSMsgType.PING, WSMsgType.CLOSE
 WHOLE = (TEXT, WSMsgType.BINARY)
@@ -180,23 +181,38 @@ async def connect(
     Raises:
         SourceError: There is no connection, or no WebSocket behind it; `retryable` is True.
     """
+    made = asyncio.ensure_future(
+        ws_connect(
+            lambda: Connection(inbox, pulse, clock),
+            url,
+            ssl_context=tls,
+            websocket_handshake_timeout=pulse.connect_seconds,
+            enable_auto_pong=False,
+            max_frame_size=LARGEST_FRAME,
+            proxy=proxy_of(url),
+            extra_headers={"User-Agent": "tidelake"},
+        )
+    )
     try:
         async with asyncio.timeout(pulse.connect_seconds):
-            _, connection = await ws_connect(
-                lambda: Connection(inbox, pulse, clock),
-                url,
-                ssl_context=tls,
-                websocket_handshake_timeout=pulse.connect_seconds,
-                enable_auto_pong=False,
-                max_frame_size=LARGEST_FRAME,
-                proxy=proxy_of(url),
-                extra_headers={"User-Agent": "tidelake"},
-            )
+            _, connection = await asyncio.shield(made)
+    except asyncio.CancelledError:
+        await _let_go(made)
+        raise
     except (OSError, TimeoutError, WSError, EOFError, ssl.SSLError, ValueError) as exc:
         told = redact(f"{redact(url)}: no WebSocket ({type(exc).__name__}: {exc})".split("\n")[0])
         raise SourceError(told, retryable=True, status=_status(exc)) from None
+    finally:
+        made.cancel()
     assert isinstance(connection, Connection)
     return connection
+
+
+async def _let_go(made: "asyncio.Future[tuple[WSTransport, WSListener]]") -> None:
+    """End a connection that nobody wants any more while it is made: cancelled in its handshake it would stay open."""
+    await asyncio.wait([made], timeout=LET_GO_SECONDS)
+    if made.done() and not made.cancelled() and made.exception() is None:
+        made.result()[0].disconnect()
 
 
 def proxy_of(url: str) -> str | None:
