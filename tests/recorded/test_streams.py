@@ -79,10 +79,8 @@ def told() -> Iterator[tuple[str, Quote]]:
 
 
 @pytest.fixture(scope="module")
-def lake(recorded_folder: Path) -> tidelake.Lake:
-    lake = tidelake.open(recorded_folder)
-    lake.derive()
-    return lake
+def lake(derived_folder: Path) -> tidelake.Lake:
+    return tidelake.open(derived_folder)
 
 
 @pytest.fixture(scope="module")
