@@ -8,11 +8,12 @@ import pyarrow as pa
 import pytest
 
 import tidelake
+from tests.jobs.ended_capture import capture_until, captured_until, count_lines
 from tests.jobs.test_capture import QUICK, kept, lanes
 from tests.transport.socket_server import SocketServer
 from tests.venues.frames import EXAMPLES, RECV_NS
 from tests.venues.test_frames import MAPPINGS, rows_of
-from tidelake.jobs.capture import CaptureSettings, capture, capture_async
+from tidelake.jobs.capture import CaptureSettings
 from tidelake.jobs.capture_plan import plan_links
 from tidelake.jobs.session import Settings
 from tidelake.raw.store import Store
@@ -41,7 +42,8 @@ def examples(source, channel):
     return [e for e in EXAMPLES if e.source == source and MAPPINGS[source, e.mapping].spec.table == channel and e.rows]
 
 
-def captured(store, source, symbols, channels, script, seconds=0.8):
+def captured(store, source, symbols, channels, script, enough):
+    """The report, and the rows that were published of each channel, once enough frames were heard."""
     published = {}
 
     def publish(table, rows):
@@ -51,10 +53,10 @@ def captured(store, source, symbols, channels, script, seconds=0.8):
         async with SocketServer(script) as server:
             given = Settings(url=f"http://localhost:{server.port}", patience=QUICK, clock=lambda: RECV_NS)
             capturing = CaptureSettings(publish=publish)
-            words = {"channels": channels, "seconds": seconds, "settings": given, "capturing": capturing}
-            return await capture_async(store, {source: symbols}, **words)
+            words = {"channels": channels, "settings": given, "capturing": capturing}
+            return await capture_until(enough, store, {source: symbols}, **words)
 
-    report = asyncio.run(asyncio.wait_for(work(), 30))
+    report = asyncio.run(work())
     return report, {table: pa.concat_tables(parts) for table, parts in published.items()}
 
 
@@ -66,22 +68,34 @@ def test_every_channel_of_a_venue_comes_from_its_socket_to_the_bus(source, tmp_p
     wanted = {c: [row for e in told[c] for row in rows_of(e, c)] for c in channels}
     symbols = sorted({row["symbol"] for rows in wanted.values() for row in rows})
 
+    links, _ = plan_links(venue(source), symbols, channels)
+    to_ask = {
+        word.encode()
+        for link in links
+        for stream in link.streams
+        for word in words_in(json.loads(link.sockets.subscribe([stream.name], 1)))
+    }
+    asked, sent, told_all = [], 0, 0
+
     async def script(peer):
-        await peer.read()
+        nonlocal sent, told_all
+        asked.append(await peer.read() or b"")
         for example in (example for found in told.values() for example in found):
             if example.request in ("", f"wss://stream.bybit.com{peer.path}"):
                 await peer.send(example.payload.encode())
-        while await peer.read() is not None:
-            pass
+                sent += 1
+        told_all += 1
+        while (message := await peer.read()) is not None:
+            asked.append(message)
+
+    def enough(heard):
+        said = b"\n".join(asked)
+        return told_all == len(links) and heard >= sent and all(word in said for word in to_ask)
 
     store = Store.open(tmp_path / "lake")
-    report, rows = captured(store, source, symbols, channels, script)
+    report, rows = captured(store, source, symbols, channels, script, enough)
     said = b"\n".join(frame.payload for lane in lanes(store) for frame in kept(store, lane) if frame.kind == "sent")
-    links, _ = plan_links(venue(source), symbols, channels)
-    for link in links:
-        for stream in link.streams:
-            asked = json.loads(link.sockets.subscribe([stream.name], 1))
-            assert all(word.encode() in said for word in words_in(asked)), stream
+    assert [word for word in to_ask if word not in said] == []
     for channel in channels:
         ids = {(row["symbol"], str(row[IDS[channel]])) for row in wanted[channel]}
         found = rows[channel].set_column(0, "id", rows[channel][IDS[channel]].cast(key_type(channel)).cast(pa.string()))
@@ -111,7 +125,7 @@ POLLED = {
 
 @pytest.mark.parametrize("channels", [("open_interest",), ("open_interest", "liquidations")])
 @pytest.mark.parametrize("source", POLLED)
-def test_open_interest_that_no_stream_tells_is_asked_by_rest(source, channels, tmp_path):
+def test_open_interest_that_no_stream_tells_is_asked_by_rest(source, channels, tmp_path, monkeypatch):
     symbol, address, unit, base = POLLED[source]
     at_ms = time.time_ns() // 1_000_000
     said = {"symbol": address.partition("=")[2], "openInterest": "10659.509", "time": at_ms}
@@ -121,8 +135,14 @@ def test_open_interest_that_no_stream_tells_is_asked_by_rest(source, channels, t
         settings = Settings(url=server.url, patience=QUICK)
         asked = {source: [symbol, "NO-SUCH-PERP"]}
         capturing = CaptureSettings(publish=lambda table, rows: None)
-        report = capture(
-            Store.open(tmp_path / "lake"), asked, channels=channels, seconds=1.0, settings=settings, capturing=capturing
+        pages = count_lines(monkeypatch, b'"kind":"page"')
+        report = captured_until(
+            lambda heard: pages() > 0,
+            Store.open(tmp_path / "lake"),
+            asked,
+            channels=channels,
+            settings=settings,
+            capturing=capturing,
         )
     rows = {(row.symbol, row.channel): row for row in report.rows}
     told = rows[symbol, "open_interest"]
@@ -157,7 +177,11 @@ def test_a_test_request_of_deribit_is_answered_and_kept(tmp_path):
             heard.append(json.loads(message))
 
     store = Store.open(tmp_path / "lake")
-    captured(store, "deribit", ["BTC-USD-PERP"], ["trades"], script)
+
+    def enough(frames):
+        return frames > 0 and any(message["method"] == "public/test" for message in heard)
+
+    captured(store, "deribit", ["BTC-USD-PERP"], ["trades"], script, enough)
     methods = [message["method"] for message in heard]
     assert methods[0] == "public/set_heartbeat"
     assert "public/test" in methods
@@ -168,11 +192,11 @@ def test_a_test_request_of_deribit_is_answered_and_kept(tmp_path):
 def test_a_polled_page_that_never_comes_is_a_failure(tmp_path):
     with Playback([], speed=0, wait_for_message=True, stay_open=True) as server:
         settings = Settings(url=server.url, patience=QUICK)
-        report = capture(
+        report = captured_until(
+            lambda heard: heard == 0,  # it has looked after its pages once
             Store.open(tmp_path / "lake"),
             {"binance-usdm": ["BTC-USDT-PERP"]},
             channels=["open_interest"],
-            seconds=0.6,
             settings=settings,
         )
     (row,) = report.rows

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 import tidelake
+from tests.jobs.ended_capture import captured_until
 from tests.jobs.test_capture import QUICK
-from tidelake.jobs.capture import capture
 from tidelake.jobs.session import Settings
 from tidelake.raw.store import Store
 from tidelake.sim.market import Market
@@ -92,8 +92,15 @@ def captured(path, source, faults=""):
         history = clock.at_ns
         clock.began_ns = time.monotonic_ns()
         settings = Settings(url=server.url, patience=QUICK, clock=clock)
-        asked, channels = {source: list(venue.wires)}, list(TELLS[source])
-        capture(Store.open(path), asked, channels=channels, seconds=SECONDS, settings=settings)
+        asked, channels, first = {source: list(venue.wires)}, list(TELLS[source]), []
+
+        def enough(heard):
+            """A while after the first frame, however long that was in coming."""
+            if heard > 0 and not first:
+                first.append(time.monotonic())
+            return bool(first) and time.monotonic() - first[0] >= SECONDS
+
+        captured_until(enough, Store.open(path), asked, channels=channels, settings=settings)
     lake = tidelake.open(path)
     lake.derive(list(TELLS[source]))
     return lake, venue, history

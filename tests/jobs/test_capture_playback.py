@@ -4,6 +4,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import tidelake
+from tests.jobs.ended_capture import captured_until
 from tidelake.jobs.capture import capture
 from tidelake.jobs.imports import import_recordings
 from tidelake.jobs.session import Settings
@@ -58,8 +59,9 @@ def test_capture_of_a_playback_equals_import_of_its_file(stream, tmp_path):
     captured = Store.open(tmp_path / "captured")
     recording = items(market, stream, START_NS, end_ns)
     with Playback(recording, speed=0, wait_for_message=True, stay_open=True) as server:
-        symbols = {stream.source: stream.symbols}
-        capture(captured, symbols, channels=["trades"], seconds=3, settings=Settings(url=server.url))
+        symbols, frames = {stream.source: stream.symbols}, sum(item.kind == "frame" for item in recording)
+        settings = Settings(url=server.url)
+        captured_until(lambda heard: heard >= frames, captured, symbols, channels=["trades"], settings=settings)
 
     assert payloads(captured, "capture.") == payloads(imported, "import.")
     before, after = rows(imported.root), rows(captured.root)

@@ -8,10 +8,12 @@ import pytest
 from benchmarks.detection_trials import book_of
 
 import tidelake
+from tests.jobs.ended_capture import captured_until, count_lines
 from tidelake.books.engine import BookEngine
 from tidelake.books.frames import read_book_frames
 from tidelake.errors import ConfigError
-from tidelake.jobs.capture import CaptureSettings, capture
+from tidelake.jobs.capture import CaptureSettings
+from tidelake.jobs.capture_books import BookVerifier
 from tidelake.jobs.capture_rounds import Rounds
 from tidelake.jobs.session import Settings
 from tidelake.raw.frame import encode_line
@@ -27,10 +29,11 @@ from tidelake.transport.http import Patience
 
 FAULTS = "lost:0.01,doubled:0.01,reordered:0.01,late:0.01,reset:0.003,sync-disconnect:0.1"
 QUICK = Patience(first_wait=0.02, longest_wait=0.05)
+TOLD = ("symbol", "validity", "reason")
 
 
-def captured(tmp_path, source, faults, seconds=2.0, seed=1, extra=(), **capturing):
-    """The report of a capture, the lines of each of its lanes, and the venue."""
+def captured(tmp_path, source, faults, enough, seed=1, extra=(), **capturing):
+    """The report of a capture that heard and saw enough, the lines of each of its lanes, and the venue."""
     plan = FramePlan.parse(faults, seed)
     with SimServer(source, frame_faults=plan, updates=40, record=True) as server:
         venue = server.sockets[source]
@@ -38,7 +41,8 @@ def captured(tmp_path, source, faults, seconds=2.0, seed=1, extra=(), **capturin
         store = Store.open(tmp_path / "lake")
         settings = Settings(url=server.url, patience=QUICK)
         given = CaptureSettings(**capturing)
-        report = capture(store, {source: [*symbols, *extra]}, seconds=seconds, settings=settings, capturing=given)
+        asked = {source: [*symbols, *extra]}
+        report = captured_until(lambda heard: enough(heard, venue), store, asked, settings=settings, capturing=given)
     assert verify(store).problems == []
     ledger = Ledger(store)
     lanes = [
@@ -78,7 +82,11 @@ def sent_by(venue, heard):
 
 @pytest.mark.parametrize("source", MODULES)
 def test_all_that_a_simulated_venue_sent_is_kept_and_its_books_are_mended(tmp_path, source):
-    report, lanes, venue = captured(tmp_path, source, FAULTS)
+    def enough(heard, venue):
+        lost = [each for each in venue.happened if each.kind == "lost"]
+        return heard >= 300 and len(lost) >= 2
+
+    report, lanes, venue = captured(tmp_path, source, FAULTS, enough)
     happened = Counter(each.kind for each in venue.happened)
     assert happened["lost"]
     assert any(line.kind == "frame" for lane in lanes for line in lane)
@@ -126,8 +134,11 @@ def books_are_true(source, lines, newest, venue, depth=None):
 
 
 @pytest.mark.parametrize("source", MODULES)
-def test_without_faults_every_book_is_proven_and_rows_of_all_channels_come(tmp_path, source):
-    report, _, venue = captured(tmp_path, source, "", seconds=1.5)
+def test_without_faults_every_book_is_proven_and_rows_of_all_channels_come(tmp_path, source, monkeypatch):
+    pages = count_lines(monkeypatch, b'"kind":"page"')
+    report, _, venue = captured(
+        tmp_path, source, "", lambda heard, venue: heard >= 250 and (pages() >= 2 or not venue.dialect.pages)
+    )
     assert venue.happened == []
     books = [row for row in report.rows if row.channel == "book"]
     expected = "UNPROVABLE" if source == "coinbase" else "VALID"
@@ -137,7 +148,13 @@ def test_without_faults_every_book_is_proven_and_rows_of_all_channels_come(tmp_p
 
 def test_quotes_are_published_with_the_state_that_derive_finds(tmp_path):
     published = []
-    captured(tmp_path, "binance-usdm", "lost:0.05", publish=lambda table, rows: published.append((table, rows)))
+
+    def enough(heard, venue):
+        return {"VALID", "INVALID"} <= {
+            state for table, rows in list(published) if table == "quotes" for state in rows["validity"].to_pylist()
+        }
+
+    captured(tmp_path, "binance-usdm", "lost:0.05", enough, publish=lambda table, rows: published.append((table, rows)))
     told = pl.DataFrame(pa.concat_tables([rows for table, rows in published if table == "quotes"]))
     lake = tidelake.open(tmp_path / "lake")
     lake.derive()
@@ -149,13 +166,23 @@ def test_quotes_are_published_with_the_state_that_derive_finds(tmp_path):
 
 @pytest.mark.parametrize("source", ["binance-spot", "binance-usdm", "binance-coinm", "okx"])
 def test_books_agree_with_the_pages_that_are_laid_beside_them(tmp_path, source):
-    report, lanes, _ = captured(tmp_path, source, "", audit_seconds=0.4)
+    judges = []
+
+    def judge(plan):
+        judges.append(BookVerifier(source, plan.symbols("book"), pages=plan.sockets.book_page is not None, levels=0))
+        return judges[-1]
+
+    def enough(heard, venue):
+        counted = [counts.audits for each in judges for counts in list(each.counts().values())]
+        return len(counted) == 2 and min(counted) >= 2
+
+    report, lanes, _ = captured(tmp_path, source, "", enough, audit_seconds=0.4, verifier=judge)
     books = [row for row in report.rows if row.channel == "book"]
     assert all(row.audits >= 2 for row in books)
     assert [(row.book, row.audits - row.audits_equal) for row in books] == [("VALID", 0)] * 2
     assert report.exit_code == 0
-    pages = [line for lane in lanes for line in lane if line.kind == "page"]
-    assert len(pages) >= sum(row.audits for row in books)
+    asked = [line for lane in lanes for line in lane if line.kind == "page"]
+    assert len(asked) >= sum(row.audits for row in books)
     lake = tidelake.open(tmp_path / "lake")
     lake.derive()
     rules = set(lake.scan("book_deltas").collect()["rule"]) | set(lake.scan("book_snapshots").collect()["rule"])
@@ -163,7 +190,22 @@ def test_books_agree_with_the_pages_that_are_laid_beside_them(tmp_path, source):
 
 
 def test_a_wrong_book_that_its_numbers_do_not_betray_is_found_by_an_audit_and_mended(tmp_path):
-    report, _, _ = captured(tmp_path, "binance-usdm", "corrupted:0.1", seconds=3.0, audit_seconds=0.4)
+    states = {}
+
+    def publish(table, rows):
+        if table == "book":
+            for symbol, state, reason in zip(*(rows[name].to_pylist() for name in TOLD), strict=True):
+                states.setdefault(symbol, []).append((state, reason or ""))
+
+    def enough(heard, venue):
+        """A book was found wrong by an audit, and VALID after that."""
+        for told in list(states.values()):
+            wrong = [at for at, (_, reason) in enumerate(told) if "differs from an audit page" in reason]
+            if wrong and ("VALID", "") in [(state, "") for state, _ in told[wrong[0] :]]:
+                return True
+        return False
+
+    report, _, _ = captured(tmp_path, "binance-usdm", "corrupted:0.1", enough, audit_seconds=0.4, publish=publish)
     books = [row for row in report.rows if row.channel == "book"]
     assert sum(row.audits - row.audits_equal for row in books) > 0
     assert "audits differed" in report.summary
@@ -184,7 +226,7 @@ def test_turns_are_spread_over_the_period_and_none_is_made_up_for():
 
 
 def test_a_bad_symbol_is_refused_alone(tmp_path):
-    report, _, _ = captured(tmp_path, "kraken", "", extra=["NO-SUCH"])
+    report, _, _ = captured(tmp_path, "kraken", "", lambda heard, venue: heard >= 100, extra=["NO-SUCH"])
     states = {(row.symbol, row.state) for row in report.rows}
     assert ("NO-SUCH", "refused") in states
     assert {state for symbol, state in states if symbol != "NO-SUCH"} == {"captured"}

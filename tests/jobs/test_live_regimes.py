@@ -102,7 +102,7 @@ def derived(store):
 
 
 def test_every_sealed_part_keeps_the_tags_that_the_table_has(store):
-    captured(store, Market(40), 4.0, rotate_bytes=20_000)
+    captured(store, Market(40), 6.0, rotate_bytes=20_000)
     kept = kept_regimes(entries(store))
     assert sum("regimes" in entry.meta for entry in entries(store)) > 1
     assert kept["event_time"].to_list() == [minute(n) for n in range(1, 39)]  # the first and the last are not whole
@@ -115,24 +115,24 @@ def test_every_sealed_part_keeps_the_tags_that_the_table_has(store):
 
 
 def test_a_minute_in_which_the_connection_was_lost_has_no_tag(store):
-    captured(store, Market(20, lose=[10]), 3.0)
+    captured(store, Market(20, lose=[10]), 5.0)
     kept = kept_regimes(entries(store))["event_time"].to_list()
     assert kept == [minute(n) for n in range(1, 19) if n != 10]
 
 
 def test_minutes_of_the_table_are_what_the_first_ones_are_held_against(store):
-    captured(store, Market(20), 1.0)
+    captured(store, Market(20), 3.0)
     derived(store)
     later = Market(26)
     later.minute, later.number = 20, 10_000
-    captured(store, later, 1.0)
+    captured(store, later, 3.0)
     tags = dict(kept_regimes(entries(store)).select("event_time", "regime").rows())
     assert tags[minute(1)] == "unknown"
     assert tags[minute(21)] == "high-volume"
 
 
 def test_trades_alone_are_enough_and_the_command_shows_what_was_kept(store, capsys):
-    captured(store, Market(8), 0.8, channels=("trades",))
+    captured(store, Market(8), 2.5, channels=("trades",))
     kept = kept_regimes(entries(store))
     assert kept["event_time"].to_list() == [minute(n) for n in range(1, 7)]
     assert run(["--lake", store.root, "--format", "json", "regimes", "--captured"]) == 0

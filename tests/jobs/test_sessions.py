@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -45,7 +46,7 @@ def child(w, **environment):
 def test_a_killed_ingest_loses_nothing_and_the_next_run_completes_it(world, point):
     w = world("okx")
     killed = child(w, TIDELAKE_CRASH=point)
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=300)
     assert killed.returncode == -signal.SIGKILL
     report = ingest(w.store, "okx", [w.symbol], settings=w.settings)
     assert (report.exit_code, report.rows[0].gaps) == (0, 0), report.summary
@@ -57,8 +58,9 @@ def test_an_interrupted_ingest_seals_what_it_has_and_says_so(world):
     stopped = child(w)
     while w.server.apis["okx"].injector.record.injected[3:] == []:
         assert stopped.poll() is None
+        time.sleep(0.01)
     stopped.send_signal(signal.SIGINT)
-    told, _ = stopped.communicate(timeout=30)
+    told, _ = stopped.communicate(timeout=300)
     assert (stopped.returncode, told.strip()) == (130, "stopped")
     assert w.kept(), "what was fetched is sealed"
     assert not any(w.store.spool().rglob("*.part"))
@@ -69,7 +71,8 @@ def test_a_cancelled_task_reports_and_seals(world):
 
     async def run():
         task = asyncio.create_task(ingest_async(w.store, "okx", [w.symbol], settings=w.settings))
-        await asyncio.sleep(0.6)
+        while len(w.server.apis["okx"].injector.record.injected) < 3:
+            await asyncio.sleep(0.01)
         task.cancel()
         return await task
 

@@ -19,9 +19,29 @@ from tidelake.jobs.watch_coins import CoinWatch
 from tidelake.providers.registry import COIN_SOURCES
 from tidelake.raw.verify import verify
 from tidelake.sim.tokens.assembler import deploying
+from tidelake.stablecoins.records import WindowRow
 from tidelake.transport.rates import Pace
 
 S = 1_000_000
+
+
+async def until(watching, enough):
+    """The report of a watch that is interrupted once there is enough."""
+    task = asyncio.create_task(watching.run())
+    async with asyncio.timeout(240):
+        while not task.done() and not enough():
+            await asyncio.sleep(0.02)
+    task.cancel()
+    return await task
+
+
+def told(record, start_s):
+    """Mints, price and first source of a record, where it is the minute of the chain that begins then."""
+    if not isinstance(record, WindowRow) or record.minted is None:
+        return None
+    if (record.chain, record.window_s, record.window_start_us) != ("anvil", 60, start_s * S):
+        return None
+    return float(record.minted), record.price, record.sources.partition(",")[0]
 
 
 def test_watch_brings_mints_of_a_node_and_prices_of_providers_to_the_lake_with_a_line_for_each_source(
@@ -50,7 +70,7 @@ def test_watch_brings_mints_of_a_node_and_prices_of_providers_to_the_lake_with_a
     mine_at(minute + 10)  # in the first window of the watch
     for at in range(8):
         mine_at(minute + 310 + at)  # that window is over by the chain's clock
-    lake = tidelake.open(tmp_path / "lake")
+    lake, heard = tidelake.open(tmp_path / "lake"), []
     with relay(node) as second, serving_coins() as server:
         server.dead.add("pools")
         server.now_s = lambda: minute + 20
@@ -64,8 +84,20 @@ def test_watch_brings_mints_of_a_node_and_prices_of_providers_to_the_lake_with_a
             jsonl=tmp_path / "lines",
             every_s=FAST,
             clock=lambda: minute * 10**9,
+            listen=heard.extend,
         )
-        report = asyncio.run(watching.run(2.5))
+
+        def enough():
+            now = {line.source: line for line in watching.sources()}
+            followed = [now.get(f"anvil:{node}") for node in ("alpha", "beta")]
+            return (
+                all(line and line.state == "FOLLOWS" and line.detail.startswith("block 10, ") for line in followed)
+                and now["coingecko"].state == "up"
+                and now["defillama-pools"].state != "up"
+                and any(told(record, minute) == (12.5, 1.0, "coingecko") for record in heard)
+            )
+
+        report = asyncio.run(until(watching, enough))
     lines = {line.source: line for line in report.sources}
     assert (lines["anvil:alpha"].state, lines["anvil:beta"].state) == ("FOLLOWS", "FOLLOWS")
     assert lines["anvil:alpha"].detail.startswith("block 10, ")
@@ -111,13 +143,11 @@ def test_chain_that_cannot_be_followed_stops_no_other_and_an_interrupt_ends_in_a
     chains = [(CHAIN, [provider("alpha", node)]), (replace(CHAIN, name="broken"), [provider("beta", node)])]
     watching = Breaking(tidelake.open(tmp_path / "lake").store, [coin], chains, every_s=FAST)
 
-    async def interrupted():
-        task = asyncio.create_task(watching.run())
-        await asyncio.sleep(1.5)
-        task.cancel()
-        return await task
+    def enough():
+        now = {line.source: line.state for line in watching.sources()}
+        return now.get("anvil:alpha") == "FOLLOWS" and now.get("broken") == "GONE" and watching._taken > 2
 
-    report = asyncio.run(interrupted())
+    report = asyncio.run(until(watching, enough))
     states = {line.source: (line.state, line.detail) for line in report.sources}
     assert states["anvil:alpha"][0] == "FOLLOWS"
     assert states["broken"] == ("GONE", "block 5 says that its parent is block 9")

@@ -1,5 +1,7 @@
 """A real Redis on a free port, for tests that need one."""
 
+import contextlib
+import random
 import shutil
 import socket
 import subprocess
@@ -11,14 +13,21 @@ from tests.live.live_rows import BookMessages
 from tidelake.books.engine import BookEngine
 
 
+def free_port():
+    """A port that the system gives to no connection that leaves while the server is away."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
 class RedisServer:
     """A Redis that can be killed and started again with what it had."""
 
     def __init__(self, folder):
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self.process = None
 
@@ -26,7 +35,7 @@ class RedisServer:
         words = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]
         words += ["--appendfsync", "always", "--dir", str(self.folder)]
         self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-        for _ in range(500):
+        for _ in range(6_000):
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 1.0) as link:
                     link.sendall(b"PING\r\n")

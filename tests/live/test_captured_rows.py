@@ -8,18 +8,22 @@ import threading
 import pytest
 
 import tidelake
+from tests.jobs.ended_capture import PATIENT_SECONDS
 from tests.jobs.test_capture import QUICK, SOURCE, BookVenue, stream_of
 from tests.transport.socket_server import SocketServer
 from tidelake.cli.app import run
 from tidelake.jobs.session import Settings
 
 
-def captured(lake, streams, *, script=None, venue=None, seconds=1.5, bus=None, channels=("trades",)):
-    """The rows of each stream while a capture runs, and its report."""
+def captured(lake, streams, enough, *, script=None, venue=None, bus=None, channels=("trades",)):
+    """The rows of each stream while a capture runs, and its report; it ends when enough came of the first stream."""
+    told = {stream: [] for stream in streams}
 
-    async def read(subscription):
-        async with subscription as rows:
-            return [row async for row in rows]
+    async def read(stream):
+        async with lake.live.subscribe(stream) as rows:
+            async for row in rows:
+                told[stream].append(row)
+        return told[stream]
 
     async def work():
         async with contextlib.AsyncExitStack() as stack:
@@ -29,13 +33,16 @@ def captured(lake, streams, *, script=None, venue=None, seconds=1.5, bus=None, c
                 server = await stack.enter_async_context(await asyncio.start_server(venue.serve, "127.0.0.1"))
                 port = server.sockets[0].getsockname()[1]
             given = Settings(url=f"http://localhost:{port}", patience=QUICK)
-            words = {"channels": channels, "seconds": seconds, "settings": given, "bus": bus}
+            words = {"channels": channels, "settings": given, "bus": bus}
             async with lake.live.capture({SOURCE: ["BTC-USDT"]}, **words) as running:
-                reading = [asyncio.create_task(read(lake.live.subscribe(stream))) for stream in streams]
+                reading = [asyncio.create_task(read(stream)) for stream in streams]
+                while not running.done() and not enough(told[streams[0]]):
+                    await asyncio.sleep(0.01)
+                running.cancel()
                 await asyncio.wait([running])
                 return await asyncio.gather(*reading), running.result()
 
-    return asyncio.run(asyncio.wait_for(work(), 60))
+    return asyncio.run(asyncio.wait_for(work(), PATIENT_SECONDS))
 
 
 @pytest.fixture
@@ -45,7 +52,9 @@ def lake(tmp_path, monkeypatch):
 
 
 def test_a_subscriber_gets_every_trade_of_a_capture_in_the_same_process(lake):
-    (rows,), report = captured(lake, ["BTC-USDT:trades"], script=stream_of(300, pause=0.05))
+    (rows,), report = captured(
+        lake, ["BTC-USDT:trades"], lambda rows: len(rows) >= 300, script=stream_of(300, pause=0.05)
+    )
     assert [row.trade_seq for row in rows] == list(range(300))
     assert report.rows[0].rows == 300
     lake.derive()
@@ -57,7 +66,12 @@ def test_a_subscriber_gets_every_trade_of_a_capture_in_the_same_process(lake):
 def test_a_lost_update_shows_in_the_book_and_in_what_is_derived_of_it(lake, compiled):
     streams = [f"BTC-USDT:{feed}" for feed in ("book", "spread", "imbalance", "order_flow")]
     venue = BookVenue(lose=[150])
-    (books, *derived), report = captured(lake, streams, venue=venue, seconds=4, channels=("book",))
+
+    def mended(rows):
+        lost = [at for at, row in enumerate(rows) if row.reason == "sequence break"]
+        return bool(lost) and sum(row.validity == "VALID" for row in rows[lost[0] :]) > 20
+
+    (books, *derived), report = captured(lake, streams, mended, venue=venue, channels=("book",))
     states = [row.validity for row in books]
     changes = [state for i, state in enumerate(states) if i == 0 or states[i - 1] != state]
     assert changes[-3:] == ["VALID", "INVALID", "VALID"]
