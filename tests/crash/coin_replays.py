@@ -56,7 +56,7 @@ def replayed_here(lake, folder):
     return store, report
 
 
-def replay_killed(lake, folder, seed, kills, *more, shards=(0,), manners=MANNERS, most=9):
+def replay_killed(lake, folder, seed, kills, *more, shards=(0,), manners=MANNERS, most=4):
     """Begin a replay so often, and kill it each time: at named points of commits, amid one, or at its work.
 
     Args:
@@ -74,7 +74,7 @@ def replay_killed(lake, folder, seed, kills, *more, shards=(0,), manners=MANNERS
             if not point:
                 watched = spool / (f"{RUN}.next" if manner == AMID else f"{RUN}.json")
                 _wait_until_written(process, watched)
-                time.sleep(rng.uniform(0.0, 0.2 if manner == AMID else 4.0))
+                time.sleep(rng.uniform(0.0, 0.2 if manner == AMID else 2.0))
                 process.kill()
             assert process.wait(LONGEST_S) == -signal.SIGKILL, f"life {life} was not killed {manner}"
         finally:
