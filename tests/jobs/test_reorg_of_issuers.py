@@ -157,7 +157,7 @@ def test_final_blocks_contradicted_halt_both_coins_until_the_chain_is_resumed_an
         final = watch.final()
         assert len(final) > 5
         chain.fork(12, again)  # final after eight blocks
-        await listener.until(lambda: following.tracker.state == "HALTED")
+        await listener.until(lambda: following.tracker.state == "HALTED" and following._outputs.empty())
         violated = [one for one in watch.of(IncidentRow) if one.kind == "finality_violated"]
         assert {one.coin for one in violated} == {"USDC", "USDT"}
         of_final = {place for told in before.values() for place, (_, _, at) in told.items() if at > tiers.head - 12}
