@@ -171,24 +171,30 @@ class Lake:
         from tidelake.books.rows import BOOK_TABLES, BookReader
         from tidelake.lending.silver import SILVER, silver_reader
         from tidelake.raw.codec import key_from_environment
+        from tidelake.stablecoins.sources.chain_rows import WATCHED, WatchedReader
         from tidelake.tables.derive import MappingReader
+        from tidelake.tables.joined_reader import JoinedReader
         from tidelake.tables.registry import table
 
         found = table(name)
         if found in BOOK_TABLES:
             return BookReader(self.store, found, self.mappings, key_from_environment())
         if name in SILVER:
-            return silver_reader(self.store, name, key_from_environment())
+            key = key_from_environment()
+            reader = silver_reader(self.store, name, key)
+            return JoinedReader([reader, WatchedReader(self.store, found, key)]) if name in WATCHED else reader
         return MappingReader(found, self.mappings)
 
     def _sourced(self) -> list[str]:
         """The tables that some source can fill; those of chains and prices where the lake has any of these."""
         from tidelake.books.rows import BOOK_TABLES
         from tidelake.lending.silver import SILVER, is_collected
+        from tidelake.stablecoins.sources.chain_rows import WATCHED, is_watched
         from tidelake.tables.registry import TABLES
 
         filled = {m.spec.table for m in self.mappings} | {table.name for table in BOOK_TABLES}
         filled |= SILVER if is_collected(self.store) else set()
+        filled |= WATCHED if is_watched(self.store) else set()
         return [name for name in TABLES if name in filled]
 
     def rebuild(

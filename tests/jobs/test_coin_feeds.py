@@ -264,7 +264,7 @@ def test_feed_that_raises_stops_nobody_and_is_closed(lake, server):
             self.ticks += 1
             raise StoreError("no space left", key="part")
 
-        def history(self):
+        def history(self, since_us=0):
             return iter(())
 
         def health(self):

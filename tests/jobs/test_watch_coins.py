@@ -117,21 +117,15 @@ def test_watch_brings_mints_of_a_node_and_prices_of_providers_to_the_lake_with_a
 class Breaking(CoinWatch):
     """One of its chains ends by a fault, as where a node tells what is none of its blocks."""
 
-    async def _follow(self, follower, words):
-        if follower.chain.name == "broken":
-            follower = Faulty(follower.chain)
-        await super()._follow(follower, words)
+    async def _follow(self, one):
+        if one.chain.name == "broken":
+            one.told = self._fault
+        await super()._follow(one)
 
-
-class Faulty:
-    def __init__(self, chain):
-        self.chain = chain
-
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
-        raise FormatDrift("block 5 says that its parent is block 9")
+    async def _fault(self):
+        for text in ("block 5 says that its parent is block 9",):
+            raise FormatDrift(text)
+        yield []
 
 
 def test_chain_that_cannot_be_followed_stops_no_other_and_an_interrupt_ends_in_a_report(start_anvil, tmp_path):
@@ -145,7 +139,7 @@ def test_chain_that_cannot_be_followed_stops_no_other_and_an_interrupt_ends_in_a
 
     def enough():
         now = {line.source: line.state for line in watching.sources()}
-        return now.get("anvil:alpha") == "FOLLOWS" and now.get("broken") == "GONE" and watching._taken > 2
+        return now.get("anvil:alpha") == "FOLLOWS" and now.get("broken") == "GONE" and watching._state.taken > 2
 
     report = asyncio.run(until(watching, enough))
     states = {line.source: (line.state, line.detail) for line in report.sources}

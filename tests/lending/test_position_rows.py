@@ -21,12 +21,12 @@ from tests.lending.silver_frames import (
 )
 from tidelake.chains.multicall import Call
 from tidelake.errors import ConfigError
-from tidelake.lending.fact_rows import whole
 from tidelake.lending.position_rows import PositionReader
 from tidelake.lending.recorded import DayNote, positions_lane
 from tidelake.lending.registry import markets
 from tidelake.raw.store import Store
 from tidelake.tables.derive import derive_table
+from tidelake.tables.fact_rows import whole
 from tidelake.tables.lending_positions import LENDING_POSITIONS
 from tidelake.tables.maintain import drop_tables, maintain
 from tidelake.tables.read import scan, stored

@@ -219,4 +219,19 @@ class LostLogs:
     seen_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class HeldChain:
+    """The part of a chain that was followed, to go on from.
+
+    Attributes:
+        blocks: The active blocks that are held, oldest first.
+        tiers: As they were; blocks before those that are held may be meant.
+        awaited: Those of which the logs are not told.
+    """
+
+    blocks: tuple[Block, ...]
+    tiers: Tiers
+    awaited: tuple[Block, ...]
+
+
 Output: TypeAlias = Moved | Correction | Incident | Resumed | Standing

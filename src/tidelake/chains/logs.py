@@ -52,6 +52,18 @@ class LogFilter:
     addresses: tuple[str, ...] = ()
     topics: Topics = ()
 
+    def joined(self, other: "LogFilter") -> "LogFilter":
+        """A filter that all logs fit which fit one of the two, others too; each names addresses and first topics.
+
+        Raises:
+            ValueError: One asks for all addresses or first topics, or for topics of other places.
+        """
+        for one in (self, other):
+            if not one.addresses or len(one.topics) != 1 or one.topics[0] is None:
+                raise ValueError(f"{one} cannot be joined: it names no addresses, or not the first topic alone")
+        topics = [topic for one in (self, other) for found in one._wanted() for topic in sorted(found)]
+        return LogFilter(tuple(dict.fromkeys((*self.addresses, *other.addresses))), (tuple(dict.fromkeys(topics)),))
+
     def parameters(self, first: int, last: int) -> dict[str, object]:
         """The parameter of `eth_getLogs` for blocks `first` to `last`, both inclusive."""
         return {"fromBlock": hex(first), "toBlock": hex(last), **self._parameters()}

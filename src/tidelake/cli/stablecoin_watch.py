@@ -9,6 +9,8 @@ import typer
 from tidelake.cli.options import DONE, DONE_WITH_GAPS, example, options
 from tidelake.cli.times import span
 
+GOOD = ("up", "waiting", "absent", "FOLLOWS")  # what is absent was told at the begin, and nothing expects it
+
 
 def register(stablecoins: typer.Typer) -> None:
     """Add the command to the group."""
@@ -29,6 +31,12 @@ def watch(
         str, typer.Option("--for", help="How long, such as 60s or 2h; else until Ctrl-C.", metavar="SPAN")
     ] = "",
     polls: Annotated[bool, typer.Option(help="Ask providers for prices, volumes, liquidity, what circulates.")] = True,
+    texts: Annotated[
+        Path | None, typer.Option(help="Folder of texts that are scored for sentiment; default: setting `texts`.")
+    ] = None,
+    bars: Annotated[
+        str, typer.Option(help="Whose bars of one minute tell volatility, and of which pair.", metavar="VENUE:SYMBOL")
+    ] = "binance-spot:BTC-USDT",
     jsonl: Annotated[Path | None, typer.Option(help="Folder for rolling files of JSON lines.")] = None,
     metrics: Annotated[
         str,
@@ -38,23 +46,30 @@ def watch(
             show_default=False,
         ),
     ] = "",
+    anew: Annotated[bool, typer.Option("--anew", help="Begin a new run, where one could be gone on with.")] = False,
 ) -> None:
-    """Watch coins live: windows, scores, alerts and attestations, from chains and providers.
+    """Watch coins live: windows, scores, alerts and attestations, from chains, providers, bars and texts.
 
     Fills the tables stablecoin_windows, _alerts, _corrections, _attestations and _incidents. Nodes of a chain stand in
-    TIDELAKE_RPC_<CHAIN>. Answers of providers are kept in lanes `coins.<source>`; those of nodes are not kept. Each
-    watch begins anew, and tells at the end how each source was. Tiers are those that nodes tell. Alerts,
-    reorganisations, halts, sources that go down and what is attested are logged; with --log-json each as an object.
+    TIDELAKE_RPC_<CHAIN>. What they and providers answer is kept in lanes `coins.<chain>` and `coins.<source>`. A watch
+    that ended or was killed is gone on with by the next one of the same coins and chains. Tiers of Arbitrum are those
+    of its batches where ethereum is among the chains, else those of the tags that nodes tell, as on other chains.
+    Alerts, reorganisations, halts, sources that go down and what is attested are logged; with --log-json each as an
+    object.
     """
     from tidelake.chains.registry import followed_chain
     from tidelake.errors import NotInLake
     from tidelake.jobs.coin_polls import PollSettings
+    from tidelake.jobs.coin_texts import TextFeed
     from tidelake.jobs.session import run_sync
-    from tidelake.jobs.watch_coins import CoinWatch, SourceLine
+    from tidelake.jobs.watch_coins import CoinWatch
     from tidelake.jobs.watch_log import log_records
     from tidelake.jobs.watch_metrics import WatchMetrics
+    from tidelake.jobs.watched_chain import SourceLine
     from tidelake.metrics import serving_metrics
     from tidelake.stablecoins.registry import coins as registry
+    from tidelake.stablecoins.sources.refs import coin_refs
+    from tidelake.stablecoins.sources.volatility import CandleFeed
     from tidelake.transport.rpc_providers import providers_from_environment
 
     opts = options(ctx)
@@ -65,14 +80,21 @@ def watch(
     wanted = [name.strip() for name in chains.split(",") if name.strip()]
     nodes = [(followed_chain(name), providers_from_environment(name)) for name in dict.fromkeys(wanted)]
     measured = WatchMetrics() if metrics else None
+    watched = [known[name] for name in dict.fromkeys(coins)]
+    venue, _, symbol = bars.partition(":")
+    if not venue or not symbol:
+        raise typer.BadParameter(f"{bars!r} is no VENUE:SYMBOL", param_hint="--bars")
+    store = opts.open_lake(make=True).store
     watching = CoinWatch(
-        opts.open_lake(make=True).store,
-        [known[name] for name in dict.fromkeys(coins)],
+        store,
+        watched,
         nodes,
         jsonl=jsonl,
         polls=PollSettings() if polls else None,
         listen=log_records,
         metrics=measured,
+        feeds=[CandleFeed(store, venue=venue, symbol=symbol), TextFeed(store, coin_refs(watched), folder=texts)],
+        anew=anew,
     )
     with ExitStack() as stack:
         if measured is not None:
@@ -82,6 +104,6 @@ def watch(
     for coin, why in report.failed.items():
         opts.say(f"{coin}: {why}")
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(report.counts.items())) or "no record"
-    opts.say(f"{report.run}: {report.observations} observations, {told}")
-    good = not report.failed and all(line.state in ("up", "waiting", "FOLLOWS") for line in report.sources)
+    opts.say(f"{report.run}{' (gone on with)' if report.resumed else ''}: {report.observations} observations, {told}")
+    good = not report.failed and all(line.state in GOOD for line in report.sources)
     raise typer.Exit(DONE if good else DONE_WITH_GAPS)

@@ -129,5 +129,5 @@ def _proven(source: ProviderHeads, block: Block) -> Header | None:
 
 
 async def _ask(source: ProviderHeads, method: str, parameter: object) -> RpcAnswer:
-    (answer,) = await source.pool.ask([RpcCall(method, [parameter])])
+    (answer,) = await source.ask([RpcCall(method, [parameter])])
     return answer

@@ -14,7 +14,7 @@ from tidelake.jobs.coin_polls import PolledFeed, PollSettings
 from tidelake.providers.coin_source import CoinRef
 from tidelake.providers.registry import COIN_SOURCES
 from tidelake.raw.store import Store
-from tidelake.stablecoins.sources.feed import Feed, Health, Known, merge_known
+from tidelake.stablecoins.sources.feed import Feed, Health, Known, Turn, merge_known
 from tidelake.transport.http import Http
 from tidelake.transport.logger import logger
 
@@ -59,6 +59,7 @@ class CoinFeeds:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._feeds = tuple(feeds)
+        self._tellers = {word: feed.name for feed in feeds for word in _words(feed)}
         self._heard = heard
         self._monotonic = monotonic
         self._sleep = sleep
@@ -106,10 +107,23 @@ class CoinFeeds:
                 return
             await self._sleep(due - passed)
 
-    def history(self) -> Iterator[Known]:
-        """All that the lake holds of these feeds, in the order in which it was known."""
-        return merge_known(feed.history() for feed in self._feeds)
+    def teller(self, known: Known) -> str:
+        """Name of the feed that tells such: what it tells is known in the order in which it is told."""
+        return self._tellers.get(_word(known), _word(known))
+
+    def history(self, since_us: int = 0) -> Iterator[Known]:
+        """What the lake holds of these feeds that was known after a time, us UTC, in the order in which it was."""
+        return merge_known(feed.history(since_us) for feed in self._feeds)
 
     def health(self) -> list[Health]:
         """How each source is, those that stand in included."""
         return [health for feed in self._feeds for health in feed.health()]
+
+
+def _words(feed: Feed) -> Iterator[str]:
+    yield from feed.features
+    yield from (f"turn:{health.name}" for health in feed.health())
+
+
+def _word(known: Known) -> str:
+    return f"turn:{known.told.name}" if isinstance(known.told, Turn) else known.told.feature

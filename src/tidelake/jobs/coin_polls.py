@@ -250,9 +250,10 @@ class PolledFeed:
                 break
         return found
 
-    def history(self) -> Iterator[Known]:
+    def history(self, since_us: int = 0) -> Iterator[Known]:
         lanes = (
-            read_answers(self._store, answers_lane(poll.source.name), poll.source, self._coins) for poll in self._polls
+            read_answers(self._store, answers_lane(poll.source.name), poll.source, self._coins, since_us)
+            for poll in self._polls
         )
         return merge_known(lanes)
 

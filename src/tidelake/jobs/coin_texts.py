@@ -80,6 +80,9 @@ class TextFeed:
             except MissingExtra as exc:
                 self._absent = str(exc)
         self._lane: LaneWriter | None = None
+        if not self._absent:  # opened now: it seals what a killed writer left, for `history` to tell
+            key = key_from_environment()
+            self._lane = LaneWriter(store, LANE, SOURCE, describe=claim_nothing, key=key, clock=clock)
         self._reader: SentimentReader | None = None
         self._left: Counter[str] = Counter()  # lines of each file that were kept before this start
         self._offsets: dict[str, int] = {}
@@ -92,8 +95,10 @@ class TextFeed:
     async def tick(self) -> list[Known]:
         if self._absent or self._folder is None or self._polarity is None:
             return []
-        if self._reader is None or self._lane is None:
-            self._lane, self._reader = self._open(self._polarity)
+        if self._lane is None:
+            return []
+        if self._reader is None:
+            self._reader = self._read_lane(self._polarity)
         self._asked_us = received_us(self._clock())
         found: list[Known] = []
         try:
@@ -117,10 +122,8 @@ class TextFeed:
                 logger().warning("not sealed", source=self.name, reason=str(exc))
         return found
 
-    def _open(self, polarity: Polarity) -> tuple[LaneWriter, SentimentReader]:
-        """The lane, and a reader that has read what it holds; what that tells is history."""
-        key = key_from_environment()
-        lane = LaneWriter(self._store, LANE, SOURCE, describe=claim_nothing, key=key, clock=self._clock)
+    def _read_lane(self, polarity: Polarity) -> SentimentReader:
+        """A reader that has read what the lane holds; what that tells is history."""
         reader = SentimentReader(self._symbols, polarity)
         for frame in self._frames():
             self._left[frame.request] += 1
@@ -128,7 +131,7 @@ class TextFeed:
         now_us = received_us(self._clock())
         reader.pass_time(now_us)
         self._sealed_us = now_us
-        return lane, reader
+        return reader
 
     def _keep(self, lane: LaneWriter, name: str, line: bytes) -> Frame:
         return lane.append(payload=line, kind="frame", request=f"file {name}", feed=FEED)
@@ -153,11 +156,14 @@ class TextFeed:
                             yield path.name, line.removesuffix(b"\n")
                     self._offsets[path.name] = offset = offset + len(line)  # only now: it is kept
 
-    def history(self) -> Iterator[Known]:
-        """All scores of the texts in the lake, up to an hour after the last or to now.
+    def history(self, since_us: int = 0) -> Iterator[Known]:
+        """Scores of the texts in the lake that were known after a time, up to an hour after the last or to now.
 
         Intervals that ended while nobody ran the feed are told too.
         """
+        yield from (known for known in self._scores() if known.known_us > since_us)
+
+    def _scores(self) -> Iterator[Known]:
         if self._polarity is None:
             return
         reader = SentimentReader(self._symbols, self._polarity)

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
 from tidelake.chains.finality import agreed_number, policy_at, tags_of
-from tidelake.chains.heads import Ask, Block, Correction, Head, LateLogs, LostLogs, Moved, Output, Standing
+from tidelake.chains.heads import Ask, Block, Correction, Head, HeldChain, LateLogs, LostLogs, Moved, Output, Standing
 from tidelake.chains.logs import LogFilter
 from tidelake.chains.solana import SlotChain
 from tidelake.chains.spec import Chain, Tag
@@ -25,7 +25,8 @@ from tidelake.chains.tracker import HOLD, Tracker
 from tidelake.errors import ConfigError, FormatDrift, SourceError
 from tidelake.jobs.block_logs import BlockLogReader, BlockLogs
 from tidelake.jobs.chain_log import log_output
-from tidelake.jobs.provider_heads import ProviderHeads
+from tidelake.jobs.held_chain import recall
+from tidelake.jobs.provider_heads import Heard, ProviderHeads
 from tidelake.jobs.slot_heads import SlotHeads
 from tidelake.transport.head_socket import HeadSocket
 from tidelake.transport.http import Http, Patience
@@ -40,6 +41,7 @@ BACK = 64  # blocks before the last final one to begin at, or before the newest 
 LAG_S = 30.0  # a provider as far behind is said to lag
 LOG_BLOCKS = 32  # whose logs are asked for at once
 LATE_S = 60.0  # logs that do not come for so long are late
+STRIDE = 4_096  # blocks by which a chain that was left behind is caught up with: fewer than a tracker holds
 
 Followed: TypeAlias = Output | BlockLogs | LateLogs | LostLogs
 SettledHeads: TypeAlias = Callable[[ProviderHeads, Tracker], Awaitable[Sequence[Head]]]
@@ -67,6 +69,8 @@ class HeadFollower:
         with_socket_s: The same while its socket is subscribed.
         hold: As for `Tracker`; the logs of older blocks are asked for no more.
         late_s: Seconds after which logs that do not come are told to be late.
+        held: What was held when it was followed last, to go on from in place of `start`.
+        heard: Told each answer of a provider that is looked at, before anything follows from it.
         patience: Bounds of one question.
     """
 
@@ -83,6 +87,8 @@ class HeadFollower:
         with_socket_s: float = 10.0,
         hold: int = HOLD,
         late_s: float = LATE_S,
+        held: HeldChain | None = None,
+        heard: Heard | None = None,
         patience: Patience = PATIENCE,
     ) -> None:
         if not providers:
@@ -90,7 +96,8 @@ class HeadFollower:
         self.chain = chain
         self._providers = {provider.name: provider for provider in providers}
         self._reader: BlockLogReader | None = None
-        self._start = start
+        self._held = held
+        self._start = start if held is None else held.blocks[0]
         self._settled = settled
         self._quorum = quorum
         self._every_s = every_s
@@ -105,9 +112,9 @@ class HeadFollower:
         if isinstance(chain, SlotChain):
             if wanted is not None or settled is not None:
                 raise ConfigError(f"{chain.name} has no logs to ask for, and tells itself what is final")
-            self._sources = {name: SlotHeads(chain, pool, name) for name, pool in pools.items()}
+            self._sources = {name: SlotHeads(chain, pool, name, heard) for name, pool in pools.items()}
         else:
-            self._nodes.update({name: ProviderHeads(chain, pool, name) for name, pool in pools.items()})
+            self._nodes.update({name: ProviderHeads(chain, pool, name, heard) for name, pool in pools.items()})
             self._reader = BlockLogReader(chain, wanted, quorum) if wanted is not None else None
         self._bells = {name: asyncio.Event() for name in self._providers}
         self.sockets = {
@@ -156,6 +163,11 @@ class HeadFollower:
             raise SourceError(f"{self.chain.name}: no provider has told where to begin yet", retryable=True)
         return self._tracker
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a `tracker`."""
+        return self._tracker is not None
+
     def resume(self) -> None:
         """Go on after an incident; the outputs that follow from it come with the others."""
         self._take(self.tracker.resume(_now_us()))
@@ -182,6 +194,10 @@ class HeadFollower:
             hold=self._hold,
             lag=max(3, int(LAG_S * 1_000 / (self.chain.block_ms or 12_000))),
         )
+        if self._held is not None:
+            recall(self._tracker, self.chain, self._held, _now_us())
+            for block in self._held.awaited:
+                self._blocks.put_nowait(block)
         for name in self._providers:
             self._begin(self._watch(name))
         for socket in self.sockets.values():
@@ -236,7 +252,7 @@ class HeadFollower:
                 heads = await source.heads(tags_of(policy_at(self.chain.finality, tracker.tip.number)))
             else:
                 heads = [*await source.heads(("latest",)), *await self._settled(self._nodes[name], tracker)]
-            self._take(tracker.hear(heads))
+            self._take(tracker.hear(await self._within_stride(name, heads)))
             asked = None
             while (ask := next((one for one in tracker.asks() if one.provider == name), None)) not in (None, asked):
                 assert ask is not None
@@ -244,6 +260,15 @@ class HeadFollower:
                 self._take(tracker.link(name, await source.blocks(ask), _now_us()))
         except (SourceError, FormatDrift) as exc:
             self._take(tracker.gone(name, str(exc), _now_us()))
+
+    async def _within_stride(self, name: str, heads: Sequence[Head]) -> Sequence[Head]:
+        """The same, but of a newest block that is too far ahead to be linked one on the way to it."""
+        last = self.tracker.tip.number + STRIDE
+        if all(head.tag != "latest" or head.block.number <= last for head in heads):
+            return heads
+        near = await self._sources[name].block_at(last)
+        found = [] if near is None else [Head(name, "latest", near, _now_us())]
+        return [*(head for head in heads if head.tag != "latest"), *found]
 
     def _take(self, outputs: Iterable[Output]) -> None:
         for output in outputs:

@@ -1,7 +1,8 @@
 """One provider's heads and headers, proven where their hashes can be, as the tracker takes them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import msgspec
 
@@ -14,6 +15,8 @@ from tidelake.transport.rpc import RpcPool
 from tidelake.transport.rpc_calls import RpcAnswer, RpcCall
 
 KEPT = 20_000  # headers
+
+Heard: TypeAlias = Callable[[RpcAnswer], None]
 
 
 def block_of(header: Header) -> Block:
@@ -28,17 +31,31 @@ class ProviderHeads:
         chain: Its chain.
         pool: A pool of this provider alone.
         name: Its name.
+        heard: Told each of its answers, before anything follows from it.
 
     Attributes:
         headers: The newest that it told, by hash, and whether their hash is that of their fields; None where `forget`
             was called.
     """
 
-    def __init__(self, chain: Chain, pool: RpcPool, name: str) -> None:
+    def __init__(self, chain: Chain, pool: RpcPool, name: str, heard: Heard | None = None) -> None:
         self.name = name
         self.pool = pool
+        self._heard = heard
         self.headers: dict[str, tuple[Header, bool] | None] = {}
         self._chain = chain
+
+    async def ask(self, calls: Sequence[RpcCall]) -> list[RpcAnswer]:
+        """Its answers to calls, in their order.
+
+        Raises:
+            SourceError: It does not answer.
+        """
+        answers = await self.pool.ask(calls)
+        if self._heard is not None:
+            for answer in answers:
+                self._heard(answer)
+        return answers
 
     async def heads(self, tags: Sequence[Tag]) -> list[Head]:
         """Its newest block of each tag; a tag that it does not know is left out.
@@ -47,7 +64,7 @@ class ProviderHeads:
             SourceError: It does not answer, or tells no newest block.
             FormatDrift: A header is not of its form, or its hash is not that of its fields.
         """
-        answers = await self.pool.ask([RpcCall("eth_getBlockByNumber", [tag, False]) for tag in tags])
+        answers = await self.ask([RpcCall("eth_getBlockByNumber", [tag, False]) for tag in tags])
         found = []
         for tag, answer in zip(tags, answers, strict=True):
             header = self._header(answer) if answer.error is None else None
@@ -63,7 +80,7 @@ class ProviderHeads:
         Raises:
             SourceError, FormatDrift: As for `heads`.
         """
-        (answer,) = await self.pool.ask([header_call(number)])
+        (answer,) = await self.ask([header_call(number)])
         header = self._header(answer)
         return None if header is None else Head(self.name, tag, block_of(header), answer.recv_ns // 1_000)
 
@@ -83,7 +100,7 @@ class ProviderHeads:
             SourceError, FormatDrift: As for `heads`.
         """
         calls = [RpcCall("eth_getBlockByHash", [ask.hash, False]), *map(header_call, range(ask.first, ask.last))]
-        answers = await self.pool.ask(calls)
+        answers = await self.ask(calls)
         headers = [self._header(answer) for answer in answers if answer.error is None]
         return [block_of(header) for header in headers if header is not None]
 

@@ -15,12 +15,14 @@ from tidelake.stablecoins.records import Record
 
 EVERY_S = 0.25  # the least time from one commit to the next: each leaves a file for each coin
 Stored = Callable[[Sequence[Record]], None]
+Before = Callable[[int, Sequence[Record]], Callable[[], None]]
 
 
 @dataclass
 class _Batch:
     number: int
     records: list[Record]
+    begin: Callable[[], None] | None = None
     has_lines: bool = False
 
 
@@ -32,6 +34,9 @@ class RecordWriter:
         jsonl: Rolling files of JSON lines; None for none.
         every_s: Least seconds between two commits.
         stored: Told, by the writing thread, what lies in all outputs now; None: nobody is.
+        before: Given number and records of each batch in the event loop, when nothing is being written; what it returns
+            is called by the writing thread before the batch is written.
+        number: Of the last batch that was written before.
 
     Attributes:
         counts: Records that were written, by kind.
@@ -44,12 +49,15 @@ class RecordWriter:
         *,
         every_s: float = EVERY_S,
         stored: Stored | None = None,
+        before: Before | None = None,
+        number: int = 0,
     ) -> None:
         self._delta, self._jsonl, self._every_s, self._stored = delta, jsonl, every_s, stored
+        self._before = before
         self.counts: Counter[str] = Counter()
         self._made: list[Record] = []
         self._batch: _Batch | None = None
-        self._number = 0
+        self._number = number
         self._bell = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "records")  # each further thread would keep memory of its own
 
@@ -90,13 +98,17 @@ class RecordWriter:
     def _cut(self) -> None:
         if self._made:
             self._number += 1
-            self._batch = _Batch(self._number, self._made)
+            begin = self._before(self._number, self._made) if self._before else None
+            self._batch = _Batch(self._number, self._made, begin)
             self._made = []
 
     def _write(self) -> None:
         batch = self._batch
         if batch is None:
             return
+        if batch.begin is not None:
+            batch.begin()
+            batch.begin = None
         if self._jsonl is not None and not batch.has_lines:
             self._jsonl.append(batch.records)
             batch.has_lines = True

@@ -9,7 +9,7 @@ What the parent's follower tells is handed to `hear`. See `chains/batches.py` fo
 
 from collections.abc import Callable
 
-from tidelake.chains.batches import FIND_BATCH, BatchSearch, Posted, read_batch
+from tidelake.chains.batches import FIND_BATCH, BatchSearch, Posted, batch_filter, read_batch
 from tidelake.chains.heads import Correction, Head, Tier
 from tidelake.chains.hexadecimal import hex_text, octets
 from tidelake.chains.spec import Chain, Tag
@@ -30,6 +30,10 @@ class RollupHeads:
         chain: The rollup.
         parent: The tracker of its parent chain.
 
+    Attributes:
+        wanted: Logs of the parent that tell of batches.
+        posted: The batches that were seen.
+
     Raises:
         ConfigError: The chain is no rollup with a sequencer inbox.
     """
@@ -39,6 +43,7 @@ class RollupHeads:
             raise ConfigError(f"{chain.name}: no rollup whose nodes say in which batch a block is")
         self.posted = Posted()
         self._rollup = chain.rollup
+        self.wanted = batch_filter(chain.rollup)
         self._parent = parent
         self._searches: dict[str, BatchSearch] = {}
 
@@ -46,10 +51,10 @@ class RollupHeads:
         """Take what the parent's follower tells: batches that were posted, and that its chain was corrected.
 
         Raises:
-            FormatDrift: A log is none of a batch.
+            FormatDrift: A log of the inbox that should be of a batch has another form.
         """
         if isinstance(output, BlockLogs):
-            for log in output.logs:
+            for log in filter(self.wanted.matches, output.logs):
                 self.posted.add(read_batch(self._rollup, log))
         elif isinstance(output, Correction):
             self._searches.clear()  # a batch posted anew may hold other blocks
@@ -78,7 +83,7 @@ class RollupHeads:
     async def _batch_of(self, source: ProviderHeads, block: int) -> int | None:
         """The batch of a block; None where the node says that none holds it."""
         call = {"to": self._rollup.system["node_interface"], "data": hex_text(FIND_BATCH.encode(block))}
-        (answer,) = await source.pool.ask([RpcCall("eth_call", [call, "latest"])])
+        (answer,) = await source.ask([RpcCall("eth_call", [call, "latest"])])
         if answer.error is not None:
             return None
         return int(FIND_BATCH.decode(octets(answer.value(str), "a batch's number"))[0])

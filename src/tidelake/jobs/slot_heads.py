@@ -10,6 +10,7 @@ from tidelake.chains.heads import Ask, Block, Head
 from tidelake.chains.solana import SlotChain, parse_block
 from tidelake.chains.spec import Tag
 from tidelake.errors import FormatDrift, SourceError
+from tidelake.jobs.provider_heads import Heard
 from tidelake.transport.rpc import RpcPool
 from tidelake.transport.rpc_calls import RpcAnswer, RpcCall
 
@@ -24,12 +25,14 @@ class SlotHeads:
         chain: Its chain.
         pool: A pool of this provider alone.
         name: Its name.
+        heard: Told each of its answers, before anything follows from it.
     """
 
-    def __init__(self, chain: SlotChain, pool: RpcPool, name: str) -> None:
+    def __init__(self, chain: SlotChain, pool: RpcPool, name: str, heard: Heard | None = None) -> None:
         self.name = name
         self.pool = pool
         self._chain = chain
+        self._heard = heard
 
     async def heads(self, tags: Sequence[Tag]) -> list[Head]:
         """Its newest block of each tag; a tag whose block it has not at hand is left out.
@@ -42,7 +45,7 @@ class SlotHeads:
         asked = tuple(dict.fromkeys(commitments.values()))
         told = await self._results([RpcCall("getSlot", [{"commitment": one}]) for one in asked])
         slots = [answer.value(int) for answer in told]
-        blocks = await self.pool.ask([_block_call(slot, one) for slot, one in zip(slots, asked, strict=True)])
+        blocks = await self._ask([_block_call(slot, one) for slot, one in zip(slots, asked, strict=True)])
         found = dict(zip(asked, zip(slots, blocks, strict=True), strict=True))
         heads = []
         for tag, commitment in commitments.items():
@@ -71,6 +74,13 @@ class SlotHeads:
         """
         return await self._blocks(await self._slots(ask.first, ask.last, CONFIRMED))
 
+    async def _ask(self, calls: Sequence[RpcCall]) -> list[RpcAnswer]:
+        answers = await self.pool.ask(calls)
+        if self._heard is not None:
+            for answer in answers:
+                self._heard(answer)
+        return answers
+
     def _commitment(self, tag: Tag) -> str:
         return FINALIZED if self._chain.commitments[tag] == FINALIZED else CONFIRMED
 
@@ -84,12 +94,12 @@ class SlotHeads:
 
     async def _blocks(self, slots: Iterable[int]) -> list[Block]:
         wanted = list(slots)
-        answers = await self.pool.ask([_block_call(slot, CONFIRMED) for slot in wanted])
+        answers = await self._ask([_block_call(slot, CONFIRMED) for slot in wanted])
         found = (_block(slot, answer) for slot, answer in zip(wanted, answers, strict=True))
         return [block for block in found if block is not None]
 
     async def _results(self, calls: Sequence[RpcCall]) -> list[RpcAnswer]:
-        answers = await self.pool.ask(calls)
+        answers = await self._ask(calls)
         if wrong := next((answer for answer in answers if answer.error is not None), None):
             raise SourceError(f"{self.name}: {wrong.call.method}: {wrong.error}", retryable=True)
         return answers

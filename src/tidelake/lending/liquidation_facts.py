@@ -13,12 +13,12 @@ from tidelake.chains.addresses import NATIVE
 from tidelake.chains.logs import LogFact
 from tidelake.config import setting
 from tidelake.lending.contracts import MarketContracts, contracts_of
-from tidelake.lending.fact_rows import whole
 from tidelake.lending.families.registry import FAMILIES
 from tidelake.lending.market import KnownAsset, Market
 from tidelake.lending.market_files import read_assets
 from tidelake.lending.recorded import LogsNote
 from tidelake.lending.spec import Liquidation
+from tidelake.tables.fact_rows import whole
 
 VERSION = 1
 NATIVE_DECIMALS = 18  # on every chain of the registry

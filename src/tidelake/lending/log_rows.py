@@ -16,7 +16,6 @@ from tidelake.chains.headers import Header, parse_header, prove_header
 from tidelake.chains.logs import LogFact, parse_logs
 from tidelake.chains.registry import CHAINS
 from tidelake.errors import FormatDrift, TidelakeError
-from tidelake.lending.fact_rows import FactRow, decoded
 from tidelake.lending.liquidation_facts import LiquidationFacts
 from tidelake.lending.market import Market
 from tidelake.lending.recorded import BlockNote, LogsNote, Section, read_page
@@ -27,6 +26,7 @@ from tidelake.raw.store import Store
 from tidelake.tables.chain_blocks import CHAIN_BLOCKS
 from tidelake.tables.chain_events import CHAIN_EVENTS
 from tidelake.tables.decode import Decoded
+from tidelake.tables.fact_rows import FactRow, decoded
 from tidelake.tables.rows import Rejected, refuse
 from tidelake.tables.schema import Table
 from tidelake.tables.segment_lines import SegmentLines

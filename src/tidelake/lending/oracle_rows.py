@@ -12,12 +12,12 @@ import msgspec
 from tidelake.chains.registry import CHAINS
 from tidelake.errors import FormatDrift, TidelakeError
 from tidelake.lending.contracts import contracts_of
-from tidelake.lending.fact_rows import FactRow
 from tidelake.lending.families.registry import family as find_family
 from tidelake.lending.market import Market
 from tidelake.lending.oracle_prices import PRICE, OraclePrice, has_oracle, held_prices
 from tidelake.lending.recorded import DayNote, Section, Unanswered, recorded_answers, replay
 from tidelake.lending.section_lines import place_sections
+from tidelake.tables.fact_rows import FactRow
 from tidelake.tables.rows import Rejected, refuse
 from tidelake.tables.segment_lines import SegmentLines
 from tidelake.tables.token_prices import TOKEN_PRICES

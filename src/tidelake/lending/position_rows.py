@@ -10,7 +10,6 @@ import msgspec
 from tidelake.chains.registry import CHAINS
 from tidelake.errors import ConfigError, FormatDrift, TidelakeError
 from tidelake.lending.contracts import contracts_of
-from tidelake.lending.fact_rows import FactRow, decoded, whole
 from tidelake.lending.families.registry import family as find_family
 from tidelake.lending.market import Market
 from tidelake.lending.recorded import DayNote, Section, recorded_answers, replay
@@ -18,6 +17,7 @@ from tidelake.lending.section_lines import place_sections
 from tidelake.lending.spec import Position
 from tidelake.raw.entry import Entry
 from tidelake.tables.decode import Decoded
+from tidelake.tables.fact_rows import FactRow, decoded, whole
 from tidelake.tables.lending_positions import LENDING_POSITIONS
 from tidelake.tables.rows import Rejected, refuse
 from tidelake.tables.segment_lines import SegmentLines

@@ -6,7 +6,6 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import cached_property
 
 from tidelake.errors import FormatDrift
-from tidelake.lending.fact_rows import FactRow, decoded
 from tidelake.lending.market import Market
 from tidelake.lending.oracle_rows import read_oracle_rows
 from tidelake.lending.position_rows import LANES, market_of
@@ -16,6 +15,7 @@ from tidelake.raw.entry import Entry
 from tidelake.raw.frame import Frame, decode_line
 from tidelake.raw.ledger import lane_name
 from tidelake.tables.decode import Decoded
+from tidelake.tables.fact_rows import FactRow, decoded
 from tidelake.tables.rows import Rejected, refuse
 from tidelake.tables.segment_lines import SegmentLines
 from tidelake.tables.token_prices import TOKEN_PRICES

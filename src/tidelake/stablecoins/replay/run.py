@@ -9,7 +9,6 @@ A jump back begins again from a state that was kept before its target. What is m
 have, and is not written; with the first observation beyond what was committed the run goes on as if it had not jumped.
 """
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +30,7 @@ from tidelake.stablecoins.replay.player import play, with_clock
 from tidelake.stablecoins.score import PRIOR, Exponents
 from tidelake.stablecoins.setup import CoinSetup
 from tidelake.stablecoins.signals import Rules
+from tidelake.stablecoins.state_files import read_state, write_state
 
 BATCH: Final = 250_000  # observations; their records take some tens of MB
 BATCH_S: Final = 5.0  # of the wall; a commit takes about a tenth of a second
@@ -138,7 +138,7 @@ class Replay:
         self._number = saved.number if saved else 0
         self._resumed_at = self._taken = self._committed = saved.taken if saved else 0
         self._begun = clock()
-        ends = self._read(self._path.with_suffix(".next"))
+        ends = read_state(self._path.with_suffix(".next"))
         self._ends = int(ends) if ends else 0  # of the batch that a killed run was committing
         self._done = bool(saved and saved.done)
         self._counts: Counter[str] = Counter(saved.counts if saved else {})
@@ -232,7 +232,7 @@ class Replay:
     def _commit(self) -> None:
         records = self._records
         self._number += 1
-        self._write(self._path.with_suffix(".next"), str(self._taken).encode())
+        write_state(self._path.with_suffix(".next"), str(self._taken).encode())
         for record in records:
             self._counts[type(record).__name__] += 1
             if isinstance(record, AlertRow):
@@ -245,7 +245,7 @@ class Replay:
         self._committed, self._begun = self._taken, self._clock()
 
     def _load(self) -> Checkpoint | None:
-        found = self._read(self._path)
+        found = read_state(self._path)
         return msgspec.json.decode(found, type=Checkpoint) if found else None
 
     def _save(self) -> None:
@@ -257,21 +257,4 @@ class Replay:
         state = Checkpoint(
             self._number, self._taken, self._known_us, fleet, sizes, dict(self._counts), self._done, self._powers
         )
-        self._write(self._path, msgspec.json.encode(state))
-
-    @staticmethod
-    def _read(path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return b""
-
-    @staticmethod
-    def _write(path: Path, data: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part")
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_state(self._path, msgspec.json.encode(state))

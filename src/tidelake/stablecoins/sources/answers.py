@@ -87,12 +87,20 @@ def placed_answers(
                     yield known, f"{segment_name(entry.segment)}:{line}"
 
 
-def read_answers(store: Store, lane: str, source: CoinSource, coins: Sequence[CoinRef]) -> Iterator[Known]:
-    """All that a lane tells, in its order; an answer of another form tells nothing, as when it was polled."""
-    reader = AnswerReader(source, coins)
+def read_answers(
+    store: Store, lane: str, source: CoinSource, coins: Sequence[CoinRef], since_us: int = 0
+) -> Iterator[Known]:
+    """What a lane tells that was known after a time, us UTC, in its order.
+
+    An answer of another form tells nothing, as when it was polled.
+    """
+    reader = None
     for entry in Ledger(store).entries(lane):
+        if received_us(entry.known_ns) <= since_us:
+            continue
+        reader = reader or AnswerReader(source, coins, entry.known_before_ns)
         for frame in iter_frames(store, entry.segment, key_from_environment()):
             try:
-                yield from reader.read(frame)
+                yield from (known for known in reader.read(frame) if known.known_us > since_us)
             except FormatDrift:
                 continue

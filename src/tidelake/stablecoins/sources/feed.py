@@ -87,10 +87,13 @@ class Feed(Protocol):
     async def tick(self) -> Sequence[Known]:
         """Ask once, keep what was told, and give it. A source that fails says so in its health and raises nothing."""
 
-    def history(self) -> Iterator[Known]:
+    def history(self, since_us: int = 0) -> Iterator[Known]:
         """All that the lake holds of it, in the order in which it was known: what ticks gave, again.
 
         What was kept and is not sealed yet is not in the lake.
+
+        Args:
+            since_us: Only what was known after this time, us UTC.
         """
 
     def health(self) -> Sequence[Health]:

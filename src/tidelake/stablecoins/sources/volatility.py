@@ -179,21 +179,16 @@ class CandleFeed:
             self._answered_us = found[-1].known_us
         return found
 
-    def history(self) -> Iterator[Known]:
-        yield from Volatility().take(self._bars(live=False))
+    def history(self, since_us: int = 0) -> Iterator[Known]:
+        told = Volatility().take(self._bars(live=False))
+        yield from (known for known in told if known.known_us > since_us)
 
     def _bars(self, *, live: bool) -> list[Bar]:
         """Versions of bars in the order in which they were known; of a live feed those that it keeps."""
-        venue, symbol, origin = self._where
         start = pl.col("event_time").dt.epoch("us")
-        rows = stored(self._store, CANDLES).filter(
-            pl.col("source") == venue,
-            pl.col("symbol") == symbol,
-            pl.col("interval") == "1m",
-            pl.col("origin") == origin,
-        )
+        rows = self._rows()
         if live:
-            newest_us = rows.select(start.max()).collect().item() if self._newest_us is None else self._newest_us
+            newest_us = self._newest() if self._newest_us is None else self._newest_us
             rows = rows.filter(start >= (newest_us or 0) - KEPT * MINUTE_US)
         known = pl.col("known_at").dt.epoch("us")
         if self._latency_us is not None:
@@ -202,20 +197,34 @@ class CandleFeed:
         ordered = told.collect().sort("known", *VERSION_ORDER).select("start", "close", "known")
         return [Bar(*row) for row in ordered.iter_rows()]
 
+    def _rows(self) -> pl.LazyFrame:
+        venue, symbol, origin = self._where
+        return stored(self._store, CANDLES).filter(
+            pl.col("source") == venue,
+            pl.col("symbol") == symbol,
+            pl.col("interval") == "1m",
+            pl.col("origin") == origin,
+        )
+
+    def _newest(self) -> int | None:
+        """Start of the newest bar in the lake, us UTC; None where there is none."""
+        found: int | None = self._rows().select(pl.col("event_time").dt.epoch("us").max()).collect().item()
+        return found
+
     def health(self) -> list[Health]:
         venue, symbol, origin = self._where
         reason = ""
-        if self._newest_us is None:
+        if self._newest_us is None and (self._ticks or self._newest() is None):
             reason = f"the lake holds no bars of one minute of {symbol} by {venue} (origin {origin})"
-        elif self._live.returns is None:
+        elif self._ticks and self._live.returns is None:
             reason = "no five minutes have ended since the first bar"
-        elif self._live.returns < FEWEST:
+        elif self._live.returns is not None and self._live.returns < FEWEST:
             reason = f"{self._live.returns} of {WINDOW} returns of the last hour are there, fewer than {FEWEST}"
         return [
             Health(
                 name=self.name,
                 features=self.features,
-                condition="absent" if reason else "up",
+                condition="absent" if reason else "up" if self._ticks else "waiting",
                 reason=reason,
                 interval_s=self.interval_s,
                 last_answer_us=self._answered_us,
