@@ -6,15 +6,12 @@ a FINAL window says is a function of the facts alone, however they came: late, d
 again. What would change one is never applied, and recorded.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
-from tidelake.errors import ConfigError
-from tidelake.stablecoins.alerts import AlertBook
-from tidelake.stablecoins.attestation import attest
-from tidelake.stablecoins.lane import ALWAYS_US, MANY_SKIPPED, NEVER_US, Lane
+from tidelake.stablecoins.lane import MANY_SKIPPED, Lane
 from tidelake.stablecoins.observation import (
     FACTS,
     MICROS,
@@ -28,96 +25,14 @@ from tidelake.stablecoins.observation import (
 from tidelake.stablecoins.records import CorrectionRow, IncidentRow, Record, WindowRow
 from tidelake.stablecoins.score import PRIOR, Exponents
 from tidelake.stablecoins.series import MOVED, UNCHANGED
-from tidelake.stablecoins.setup import LONGEST_GRACE_US, NO_END_US, CoinSetup
-from tidelake.stablecoins.signals import History, Rules, read_signals
-from tidelake.stablecoins.windows import DECIMALS, Scope, tokens
+from tidelake.stablecoins.setup import CoinSetup
+from tidelake.stablecoins.signals import Rules
+from tidelake.stablecoins.state import State, Track, new_state
+from tidelake.stablecoins.window_book import WindowBook
+from tidelake.stablecoins.windows import DECIMALS, tokens
 
 NOTHING: Final[tuple[Record, ...]] = ()
 IS_FACT: Final = frozenset(FACTS)
-
-
-class Track(msgspec.Struct):
-    """The windows of one scope and length.
-
-    Attributes:
-        closed_us: Windows that end here or earlier are closed.
-        final_us: Windows that end here or earlier are FINAL, or were let go as PROVISIONAL.
-        told_us: For each tier, the end of the windows whose rows know that their blocks have it.
-        standing: The last row of each PROVISIONAL window, by start.
-        dirty: Starts of those whose facts changed.
-        ripe: Starts of those whose blocks reached another tier.
-        sequence, sha256: The next attestation's place, and the hash of the one before.
-        past: What its windows said before.
-    """
-
-    chain: str
-    window_us: int
-    closed_us: int
-    final_us: int
-    told_us: list[int]
-    standing: dict[int, WindowRow] = {}
-    dirty: set[int] = set()
-    ripe: set[int] = set()
-    sequence: int = 0
-    sha256: str = "0" * 64
-    past: History = msgspec.field(default_factory=History)
-
-    def let_go(self, until_us: int) -> int:
-        """Forget closed windows that end by then and are not FINAL; how many."""
-        until_us = min(until_us - until_us % self.window_us, self.closed_us)
-        count = max(until_us - self.final_us, 0) // self.window_us
-        if count:
-            self.final_us = until_us
-            self.standing = {start: row for start, row in self.standing.items() if start >= until_us}
-            self.dirty = {start for start in self.dirty if start >= until_us}
-            self.ripe = {start for start in self.ripe if start >= until_us}
-        return count
-
-
-class State(msgspec.Struct):
-    """All that the machine remembers; JSON can hold it.
-
-    Attributes:
-        clock_us: The event clock.
-        known_us: The latest time at which anything was known.
-        next_us: The clock at which the next windows close.
-        lanes: By chain; "" is the market.
-        tracks: Chains in the order of the setup, then all chains; of each the shortest windows first.
-        duplicates, after_final, refused: How many came again, came for a FINAL window, could not be taken.
-    """
-
-    clock_us: int
-    known_us: int
-    next_us: int
-    lanes: dict[str, Lane]
-    tracks: list[Track]
-    book: AlertBook
-    duplicates: int = 0
-    after_final: int = 0
-    refused: int = 0
-
-
-def new_state(setup: CoinSetup, rules: Rules) -> State:
-    """The state before anything was told.
-
-    Raises:
-        ConfigError: The setup has no window, lengths do not divide the longest, or it begins or ends within one.
-    """
-    lengths = sorted(seconds * MICROS for seconds in setup.windows_s)
-    if not lengths or any(lengths[-1] % each for each in lengths):
-        raise ConfigError(f"{setup.coin}: needs lengths of windows that divide the longest")
-    if setup.begin_us % lengths[-1] or any(not 0 <= chain.decimals <= DECIMALS for chain in setup.chains):
-        raise ConfigError(f"{setup.coin}: begins within a window, or a chain has more than {DECIMALS} decimals")
-    if setup.end_us <= setup.begin_us or (setup.end_us != NO_END_US and setup.end_us % lengths[-1]):
-        raise ConfigError(f"{setup.coin}: ends within a window, or before it begins")
-    begin = setup.begin_us
-    lanes = {"": Lane("", (ALWAYS_US,) * 3)}
-    for chain in setup.chains:
-        passed = NEVER_US if chain.follows_heads else ALWAYS_US
-        lanes[chain.name] = Lane(chain.name, (passed,) * 3)
-    scopes = [*(chain.name for chain in setup.chains), ""]
-    tracks = [Track(scope, length, begin, begin, [begin] * 3) for scope in scopes for length in lengths]
-    return State(begin, 0, begin + lengths[0], lanes, tracks, AlertBook(rules.depeg[0]))
 
 
 class Machine:
@@ -135,15 +50,13 @@ class Machine:
     ) -> None:
         self.setup, self.rules = setup, rules or Rules()
         self.state = state or new_state(setup, self.rules)
-        self._scopes = [Scope(setup, track.chain, self.state.lanes, powers) for track in self.state.tracks]
+        self._records: list[Record] = []
+        self._windows = WindowBook(setup, self.state, self.rules, powers, self._records)
         self._step_us = min(setup.windows_s) * MICROS
-        self._grace_us = {"": max([chain.grace_us for chain in setup.chains], default=LONGEST_GRACE_US)}
-        self._grace_us |= {chain.name: chain.grace_us for chain in setup.chains}
         self._coin_track = len(setup.chains) * len(setup.windows_s)
         self._chain_tracks = {
             chain.name: (place * len(setup.windows_s), 10**chain.decimals) for place, chain in enumerate(setup.chains)
         }
-        self._records: list[Record] = []
 
     def save(self) -> bytes:
         """The state, written down; `Machine.load` goes on from it."""
@@ -168,17 +81,14 @@ class Machine:
                 state.known_us = seen.known_us
             self._take_word(seen, state)
         if self._records:
-            out, self._records = self._records, []
+            out = self._records.copy()
+            self._records.clear()
             return out
         return NOTHING
 
     def open_rows(self) -> list[WindowRow]:
         """What the OPEN windows say so far: one of each scope and length; none once the coin has ended."""
-        state = self.state
-        if state.clock_us >= self.setup.end_us:
-            return []
-        found = zip(state.tracks, self._scopes, strict=True)
-        return [scope.row(t.closed_us, t.closed_us + t.window_us, "OPEN", 0, state.known_us) for t, scope in found]
+        return self._windows.open_rows()
 
     # Facts
 
@@ -205,19 +115,19 @@ class Machine:
             self._refuse(seen, "its id was told with another time")
             return
         elif changed < state.next_us - self._step_us:
-            self._reopen(lane, changed, changed + 1 if seen.feature == "supply" else series.next_after(changed))
+            self._windows.reopen(lane, changed, changed + 1 if seen.feature == "supply" else series.next_after(changed))
         if event_us > state.clock_us:
             state.clock_us = event_us
             if event_us >= state.next_us:
-                self._advance()
+                self._windows.advance()
         if seen.feature == "price":
             peg = self.setup.peg
             if abs(seen.value - peg) >= state.book.depeg_bound * peg and event_us >= state.next_us - self._step_us:
-                self._look(self._coin_track, event_us)
+                self._windows.look(self._coin_track, event_us)
         elif seen.feature == "supply" and event_us >= state.next_us - self._step_us:
             place, scale = self._chain_tracks[seen.chain]
             if abs(seen.units) >= state.tracks[place].past.bound * scale:
-                self._look(place, event_us)
+                self._windows.look(place, event_us)
 
     def _supply_refusal(self, seen: Observation) -> str:
         if not seen.chain:
@@ -233,25 +143,6 @@ class Machine:
         if known is None or seen.id not in known.told:
             self._note("after_final", seen, f"its window was {_ended(lane, seen.event_us)}: not applied there")
         return not lane.name and event_is_wanted(state.tracks, seen.event_us)
-
-    def _reopen(self, lane: Lane, changed_us: int, until_us: int | None) -> int:
-        """Mark the closed windows that a change may touch; how many there are.
-
-        Args:
-            until_us: Time of the next fact of the series, from which windows after this time are filled; None for none.
-                A change of supply fills nothing: it touches the windows that it is in.
-        """
-        marked = 0
-        for track in self.state.tracks:
-            if lane.name and track.chain and track.chain != lane.name:
-                continue
-            window = track.window_us
-            first = max(changed_us - changed_us % window, track.final_us)
-            last = track.closed_us if until_us is None else min(track.closed_us, until_us + window - 1)
-            starts = range(first, last - last % window, window)
-            track.dirty.update(starts)
-            marked += len(starts)
-        return marked
 
     # Words about chains, sources and time
 
@@ -279,7 +170,7 @@ class Machine:
             self._note("resumed", seen, "the chain goes on, on what its providers agree on from now")
         elif seen.feature == "lost":
             lane.lost_us = max(lane.lost_us, seen.event_us)
-        self._advance()
+        self._windows.advance()
 
     def _head(self, lane: Lane, seen: Observation, told: Head) -> bool:
         """Take a head; whether windows may change by it."""
@@ -376,151 +267,9 @@ class Machine:
                 reason=told.reason,
                 net_supply_change=tokens(int(units) * 10 ** (DECIMALS - decimals)),
                 replacement_event_ids=told.ids_in if status == "invalidated" else (),
-                windows_reopened=self._reopen(lane, changed_us, changed_us + 1),
+                windows_reopened=self._windows.reopen(lane, changed_us, changed_us + 1),
             )
         )
-
-    # Windows
-
-    def _advance(self) -> None:
-        """Close, write anew and settle what the clock and the heads allow."""
-        state = self.state
-        clock = state.clock_us
-        settled = False
-        for place, (track, scope) in enumerate(zip(state.tracks, self._scopes, strict=True)):
-            window = track.window_us
-            passed = [scope.passed_us(tier) for tier in range(3)]
-            for start in range(track.closed_us, min(clock - clock % window, self.setup.end_us), window):
-                track.closed_us = start + window
-                self._write(place, start, "PROVISIONAL", closed=True)
-                for tier in range(3):
-                    if track.told_us[tier] == start and passed[tier] >= start + window:
-                        track.told_us[tier] = start + window
-            for tier in range(3):
-                reached = min(passed[tier], track.closed_us)
-                reached = max(reached - reached % window, track.final_us)
-                if reached != track.told_us[tier]:
-                    fresh = range(min(reached, track.told_us[tier]), max(reached, track.told_us[tier]), window)
-                    (track.ripe if tier else track.dirty).update(fresh)  # the head says that no more changes come
-                    track.told_us[tier] = reached
-            for lane in scope.own:
-                if lane.lost_us >= track.final_us:
-                    self._let_go(place, lane.lost_us + window, f"logs of {lane.name} are lost")
-                    settled = True
-            if track.final_us < clock - self.setup.held_us - self.setup.held_us // 4:  # in large pieces
-                held = clock - self.setup.held_us
-                self._let_go(place, held, "; ".join(filter(None, (lane.hindrance(held) for lane in scope.own))))
-                settled = True
-            limit = min(clock - self._grace_us[track.chain], passed[2], self.setup.end_us)
-            limit = track.final_us if any(lane.holds for lane in scope.own) else limit - limit % window
-            dirty = track.dirty
-            if dirty or track.ripe:
-                self._write_anew(place, track, limit)
-            for start in range(track.final_us, limit, window):
-                track.final_us = start + window
-                self._write(place, start, "FINAL", changed=start in dirty)
-                settled = True
-        state.next_us = clock - clock % self._step_us + self._step_us
-        if settled:
-            self._move_frontiers()
-
-    def _let_go(self, place: int, until_us: int, why: str) -> None:
-        """Leave closed windows that end by then PROVISIONAL for good, as their last versions say."""
-        track = self.state.tracks[place]
-        first, count = track.final_us, track.let_go(until_us)
-        if not count:
-            return
-        if track.chain:
-            lane = self.state.lanes[track.chain]
-            lane.let_go_us = max(lane.let_go_us, track.final_us)
-        self._records.append(
-            IncidentRow(
-                coin=self.setup.coin,
-                chain=track.chain,
-                kind="let_go",
-                event_us=first,
-                known_us=self.state.known_us,
-                event_id="",
-                source="",
-                reason=f"{count} windows of {track.window_us // MICROS} s from then on stay PROVISIONAL: {why}",
-            )
-        )
-
-    def _write_anew(self, place: int, track: Track, from_us: int) -> None:
-        """Versions of the marked windows; those before `from_us` are to be FINAL now, and need none in between."""
-        dirty, ripe = track.dirty, track.ripe
-        track.dirty, track.ripe = set(), set()
-        for start in sorted(dirty | ripe):
-            if max(track.final_us, from_us) <= start < track.closed_us:
-                self._write(place, start, "PROVISIONAL", changed=start in dirty)
-
-    def _write(
-        self, place: int, start_us: int, window_state: str, *, closed: bool = False, changed: bool = True
-    ) -> None:
-        """A version of a window, where it says something else than the one before.
-
-        Args:
-            closed: Whether it is the first since the window closed.
-            changed: Whether its facts may have changed since the version before.
-        """
-        state = self.state
-        track, scope = state.tracks[place], self._scopes[place]
-        before = track.standing.get(start_us)
-        end_us = start_us + track.window_us
-        if before is None:
-            row = scope.row(start_us, end_us, window_state, 1, state.known_us)
-        else:
-            if changed:
-                row = scope.row(start_us, end_us, window_state, before.event_version, before.known_us)
-            else:
-                row = scope.rescored(before, window_state)
-            if row == before:
-                return
-            row.event_version, row.known_us = before.event_version + 1, state.known_us
-        self._records.append(row)
-        is_final = window_state == "FINAL"
-        if is_final:
-            track.standing.pop(start_us, None)
-            if sealed := attest(row, track.sequence, track.sha256):
-                track.sequence, track.sha256 = sealed.sequence + 1, sealed.sha256
-                self._records.append(sealed)
-        else:
-            track.standing[start_us] = row
-        if track.window_us == self._step_us:
-            asked = state.book.asked(row) if state.book.alerts else ()
-            if asked or not is_final:
-                self._judge(track, row, end_us, asked, closed=closed)
-            if closed:
-                track.past.remember(row, self.rules)
-
-    def _judge(
-        self, track: Track, row: WindowRow, event_us: int, asked: Container[str] = (), *, closed: bool = False
-    ) -> None:
-        book = self.state.book
-        signals = read_signals(row, self.setup, self.rules, track.past, asked)
-        if signals or book.alerts:
-            self._records += book.read(row, signals, self.rules, event_us, closed=closed)
-
-    def _look(self, place: int, event_us: int) -> None:
-        """Judge an OPEN window, because of what was told just now."""
-        track = self.state.tracks[place]
-        start = track.closed_us
-        row = self._scopes[place].row(start, start + track.window_us, "OPEN", 0, self.state.known_us)
-        self._judge(track, row, event_us, self.state.book.asked(row))
-
-    def _move_frontiers(self) -> None:
-        """Take no more facts of FINAL windows, and forget what no other window needs."""
-        state = self.state
-        tracks = state.tracks
-        lowest = min(track.final_us for track in tracks)
-        for lane in state.lanes.values():
-            of_lane = [track.final_us for track in tracks if track.chain == lane.name] if lane.name else []
-            frontier = max(of_lane) if of_lane else min(t.final_us for t in tracks if t.window_us == self._step_us)
-            if frontier > lane.frontier_us:
-                lane.frontier_us = frontier
-                for by_source in lane.series.values():
-                    for series in by_source.values():
-                        series.prune(lowest)
 
     # What should not be
 
