@@ -178,4 +178,20 @@ def test_table_of_windows_names_the_run_only_where_there_are_several(capsys, lak
 
 def test_coin_that_no_replay_told_of_is_refused(capsys, lake):
     code, _, said = asked(capsys, lake, "windows", "USTC")
-    assert (code, "no replay told of a coin 'USTC'" in said) == (1, True)
+    assert (code, "no replay told of a coin 'USTC'; there are USDC" in said) == (1, True)
+
+
+def test_window_of_a_length_that_there_is_not_is_refused(capsys, lake):
+    code, _, said = asked(capsys, lake, "windows", "USDC", "--window", "61")
+    assert (code, "no replay told of a length in seconds '61'; there are 300, 60" in said) == (1, True)
+
+
+def test_page_of_several_replays_asks_for_one_and_names_them(capsys, lake, tmp_path):
+    crisis.replay(Store.open(lake), "again")
+    code, _, said = asked(capsys, lake, "page", str(tmp_path / "page.html"))
+    assert (code, "name one with --run: again, hand" in said) == (1, True)
+
+
+def test_replay_of_some_coins_alone_is_done_without_a_gap(replayed):
+    code, alerts = replayed("--coins", "USDC")
+    assert (code, {alert["coin"] for alert in alerts}) == (0, {"USDC"})

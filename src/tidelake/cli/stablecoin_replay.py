@@ -155,5 +155,6 @@ def replay(
         from tidelake.stablecoins.page.page import write_replay_page
 
         opts.say(f"{html}: {write_replay_page(html, store, run=name):,} bytes")
-    bad = report.failed or report.unknown or not report.done or history.refused
+    left_out = report.unknown and not names  # those that were not asked for are no gap
+    bad = report.failed or left_out or not report.done or history.refused
     raise typer.Exit(DONE_WITH_GAPS if bad else DONE)

@@ -119,13 +119,17 @@ def open_replay(
         powers: Exponents of the score.
 
     Raises:
-        ConfigError: A folder tells nothing of a coin, or the run was begun with other exponents.
+        ConfigError: A folder tells nothing of a coin, or of none at all, or the run was begun with something else; see
+            `Replay`.
         NotInLake: The lake does not.
         MissingExtra: Pathway is asked for and not installed.
     """
     setups = history.setups(tuple(coins))
+    if not setups:
+        raise ConfigError("the history tells of no coin, so there is nothing to play")
+    played = history.fingerprint
     fitted = f"-{sha256(powers.version.encode()).hexdigest()[:8]}" if powers.version else ""
-    name = run or f"{kind}-{history.fingerprint}-{'-'.join(sorted(setups))}{fitted}"
+    name = run or f"{kind}-{played}-{'-'.join(sorted(setups))}{fitted}"
     link = _link(bus)
     if runner == "pathway":
         if shards:
@@ -136,6 +140,7 @@ def open_replay(
         store,
         name,
         setups,
+        history=f"{kind} {played}",
         jsonl=jsonl,
         listen=listen,
         open_fleet=fleet,

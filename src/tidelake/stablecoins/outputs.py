@@ -28,7 +28,7 @@ from tidelake.stablecoins.records import (
 )
 from tidelake.stablecoins.score import PRIOR, Exponents
 from tidelake.tables.arrow_types import EXACT
-from tidelake.tables.delta import TableHandle, open_or_create
+from tidelake.tables.delta import TableHandle, exists, open_or_create
 from tidelake.tables.maintain import SMALL
 from tidelake.tables.schema import PARSER_VERSION, Table
 from tidelake.tables.stablecoins import (
@@ -91,12 +91,21 @@ class DeltaOutput:
         for kind, found in by_kind.items():
             self._append(TABLES[kind], number, as_table(kind, found, self._name, self._made_by))
 
+    def last(self) -> int:
+        """Number of the newest batch in any of the tables; 0 for none."""
+        there = [table for table in TABLES.values() if exists(self._store, table.name)]
+        return max([0, *(self._handle(table).done(self._run) for table in there)])
+
+    def _handle(self, table: Table) -> TableHandle:
+        handle = self._handles.get(table.name)
+        if handle is None:
+            handle = open_or_create(self._store, table.name, table.schema, table.partition_by)
+        self._handles[table.name] = handle
+        return handle
+
     def _append(self, table: Table, number: int, rows: pa.Table) -> None:
         for _ in range(ATTEMPTS):
-            handle = self._handles.get(table.name)
-            if handle is None:
-                handle = open_or_create(self._store, table.name, table.schema, table.partition_by)
-            self._handles[table.name] = handle
+            handle = self._handle(table)
             try:
                 if handle.done(self._run) < number:
                     handle.commit(rows, {self._run: number}, in_turn=False)

@@ -48,14 +48,14 @@ def windows(store: Store, asked: Asked, *, window_s: int | None = None, versions
     """Windows in order of time, each by the version that stands, or each version in a row.
 
     Raises:
-        NotInLake: No replay told such a coin, chain or run.
+        NotInLake: No replay told such a coin, chain, run or length.
     """
     rows = _rows(store, STABLECOIN_WINDOWS, asked)
     if window_s is not None:
         rows = rows.filter(pl.col("window_s") == window_s)
     found = rows.sort(*VERSION).collect()
     if found.is_empty():
-        _refuse_unknown(store, STABLECOIN_WINDOWS, asked)
+        _refuse_unknown(store, asked, window_s)
     if not versions:
         found = found.unique(VERSION[:2], keep="last")
     return found.sort("run", "coin", "chain", "window_s", "event_time", "event_version")
@@ -69,7 +69,7 @@ def alerts(store: Store, asked: Asked, *, last: bool = False) -> pl.DataFrame:
     """
     found = _rows(store, STABLECOIN_ALERTS, asked).sort(*STEP).collect()
     if found.is_empty():
-        _refuse_unknown(store, STABLECOIN_WINDOWS, asked)
+        _refuse_unknown(store, asked)
     if last:
         found = found.unique(STEP[:2], keep="last")
     return found.sort("run", "fired_at", "alert_id", "event_version")
@@ -108,7 +108,7 @@ def coins_told(store: Store, asked: Asked) -> list[str]:
     """
     found = _rows(store, STABLECOIN_WINDOWS, asked).select(pl.col("coin").unique()).collect()["coin"]
     if found.is_empty():
-        _refuse_unknown(store, STABLECOIN_WINDOWS, asked)
+        _refuse_unknown(store, asked)
     return sorted(found)
 
 
@@ -127,9 +127,9 @@ def _rows(store: Store, table: Table, asked: Asked) -> pl.LazyFrame:
     return rows
 
 
-def _refuse_unknown(store: Store, table: Table, asked: Asked) -> None:
+def _refuse_unknown(store: Store, asked: Asked, window_s: int | None = None) -> None:
     """Raise where what was asked for was never told; a time without rows is none's fault."""
-    known = scan(store, table).select("run", "coin", "chain").unique().collect()
+    known = scan(store, STABLECOIN_WINDOWS).select("run", "coin", "chain", "window_s").unique().collect()
     if known.is_empty():
         raise NotInLake("no windows of stablecoins in this lake: `tidelake stablecoins replay FOLDER` makes them")
     chains = {ALL_CHAINS if name == "" else name for name in known["chain"]}
@@ -137,6 +137,8 @@ def _refuse_unknown(store: Store, table: Table, asked: Asked) -> None:
         ("coin", asked.coin, set(known["coin"])),
         ("run", asked.run, set(known["run"])),
         ("chain", asked.chain or "", chains),
+        ("length in seconds", "" if window_s is None else str(window_s), set(map(str, known["window_s"]))),
     ):
         if name and name not in there:
-            raise NotInLake(f"no replay told of a {what} {name!r}", available=tuple(sorted(there)))
+            names = sorted(there)
+            raise NotInLake(f"no replay told of a {what} {name!r}; there are {', '.join(names)}", available=names)

@@ -75,7 +75,7 @@ def write_replay_page(
     """
     known = runs(store, coins)
     if not run and len(known) > 1:
-        raise NotInLake("several replays told of that; name one", available=tuple(known))
+        raise NotInLake(f"several replays told of that; name one with --run: {', '.join(known)}", available=known)
     chosen = run or (known[0] if known else "")
     names = coins or coins_told(store, Asked(run=chosen, as_of=as_of))
     stories = [read_story(store, coin, chosen, as_of) for coin in names]

@@ -17,20 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-import msgspec
-
-from tidelake.errors import ConfigError
 from tidelake.raw.store import Store
 from tidelake.stablecoins.fleet import Fleet, OpenFleet, SavedFleet
 from tidelake.stablecoins.observation import MICROS, Observation
 from tidelake.stablecoins.outputs import DeltaOutput, JsonLines
 from tidelake.stablecoins.records import AlertRow, Record
+from tidelake.stablecoins.replay.checkpoint import Checkpoint, Checkpoints
 from tidelake.stablecoins.replay.control import ReplayControl
 from tidelake.stablecoins.replay.player import play, with_clock
 from tidelake.stablecoins.score import PRIOR, Exponents
 from tidelake.stablecoins.setup import CoinSetup
 from tidelake.stablecoins.signals import Rules
-from tidelake.stablecoins.state_files import read_state, write_state
 
 BATCH: Final = 250_000  # observations; their records take some tens of MB
 BATCH_S: Final = 5.0  # of the wall; a commit takes about a tenth of a second
@@ -42,27 +39,6 @@ class History(Protocol):
     """What can be replayed."""
 
     def batches(self) -> Iterator[list[Observation]]: ...
-
-
-class Checkpoint(msgspec.Struct):
-    """Where a run stands after a batch.
-
-    Attributes:
-        number: Of the batch; the tables have it.
-        taken: Observations so far, with the clock's.
-        known_us: The virtual clock.
-        counts: Records so far, by kind.
-        powers: Exponents of the score.
-    """
-
-    number: int
-    taken: int
-    known_us: int
-    fleet: SavedFleet
-    sizes: dict[str, int]
-    counts: dict[str, int]
-    done: bool = False
-    powers: Exponents = PRIOR
 
 
 @dataclass(frozen=True)
@@ -97,6 +73,7 @@ class Replay:
 
     Args:
         name: Names its transactions and its checkpoint.
+        history: Says what is played, so that a run goes on with nothing else; "" where nothing can say it.
         jsonl: Folder that gets a folder of JSON lines of the run's name; None for none.
         listen: Gets each part's records as they are made, before they are stored.
         batch: Most observations in a batch.
@@ -106,7 +83,8 @@ class Replay:
         passes_time: Tell the machines at each minute that time passed; a history that tells it itself needs none.
 
     Raises:
-        ConfigError: The run was begun with other exponents.
+        ConfigError: The name names no file, or the run was begun with other exponents, coins or another history, or its
+            tables and its checkpoint are not of each other.
     """
 
     def __init__(
@@ -115,6 +93,7 @@ class Replay:
         name: str,
         setups: Mapping[str, CoinSetup],
         *,
+        history: str = "",
         rules: Rules | None = None,
         jsonl: Path | None = None,
         listen: Callable[[list[Record]], None] | None = None,
@@ -124,13 +103,13 @@ class Replay:
         powers: Exponents = PRIOR,
         passes_time: bool = True,
     ) -> None:
-        self._path = store.spool() / "stablecoins" / f"{name}.json"
         self._batch, self._listen, self._clock, self._passes_time = batch, listen, clock, passes_time
-        saved = self._load()
-        if saved and saved.powers != powers:
-            begun = saved.powers.version or "the prior ones"
-            raise ConfigError(f"run {name} was begun with other exponents, {begun}; give it those, or another name")
-        self._powers = powers
+        self._checkpoints = Checkpoints(store.spool() / "stablecoins", name)
+        saved = self._checkpoints.load()
+        self._checkpoints.check(saved, powers, history, setups)
+        self._delta = DeltaOutput(store, name, powers)
+        self._checkpoints.check_tables(saved, self._delta.last())
+        self._powers, self._history = powers, history
         self._open = partial(open_fleet, setups, rules=rules, powers=powers)
         self._marks = [Mark(), *([Mark(saved.known_us, saved.taken, saved.fleet)] if saved else [])]
         self._known_us = self._marks[-1].known_us
@@ -138,11 +117,9 @@ class Replay:
         self._number = saved.number if saved else 0
         self._resumed_at = self._taken = self._committed = saved.taken if saved else 0
         self._begun = clock()
-        ends = read_state(self._path.with_suffix(".next"))
-        self._ends = int(ends) if ends else 0  # of the batch that a killed run was committing
+        self._ends = self._checkpoints.load_end()  # of the batch that a killed run was committing
         self._done = bool(saved and saved.done)
         self._counts: Counter[str] = Counter(saved.counts if saved else {})
-        self._delta = DeltaOutput(store, name, powers)
         self._jsonl = None if jsonl is None else JsonLines(jsonl / name, saved.sizes if saved else {})
         self._alerts: dict[str, AlertRow] = {}
         self._records: list[Record] = []
@@ -232,7 +209,7 @@ class Replay:
     def _commit(self) -> None:
         records = self._records
         self._number += 1
-        write_state(self._path.with_suffix(".next"), str(self._taken).encode())
+        self._checkpoints.save_end(self._taken)
         for record in records:
             self._counts[type(record).__name__] += 1
             if isinstance(record, AlertRow):
@@ -244,17 +221,22 @@ class Replay:
         records.clear()
         self._committed, self._begun = self._taken, self._clock()
 
-    def _load(self) -> Checkpoint | None:
-        found = read_state(self._path)
-        return msgspec.json.decode(found, type=Checkpoint) if found else None
-
     def _save(self) -> None:
         sizes = self._jsonl.sizes if self._jsonl else {}
         fleet = self._fleet.save()
         self._marks.append(Mark(self._known_us, self._taken, fleet))
         if len(self._marks) > MARKS:
             del self._marks[1:-1:2]  # those that stay lie further apart
-        state = Checkpoint(
-            self._number, self._taken, self._known_us, fleet, sizes, dict(self._counts), self._done, self._powers
+        self._checkpoints.save(
+            Checkpoint(
+                self._number,
+                self._taken,
+                self._known_us,
+                fleet,
+                sizes,
+                dict(self._counts),
+                self._done,
+                self._powers,
+                self._history,
+            )
         )
-        write_state(self._path, msgspec.json.encode(state))
