@@ -12,6 +12,7 @@ from tidelake.raw.store import Store
 if TYPE_CHECKING:
     import polars as pl
 
+    from tidelake.stablecoins.attested import Checked
     from tidelake.stablecoins.explaining import Line
     from tidelake.stablecoins.reading import Asked
     from tidelake.stablecoins.records import Record
@@ -118,6 +119,16 @@ class Stablecoins:
         from tidelake.stablecoins.reading import alerts
 
         return alerts(self.store, _asked(coin, chain, run, None, None, as_of), last=last)
+
+    def verify(self, coin: str = "", *, chain: str | None = None, run: str = "") -> "Checked":
+        """Attestations held against the windows that they vouch for; see `stablecoins.attested.check_attestations`.
+
+        Raises:
+            NotInLake: No replay told of such a coin, chain or run.
+        """
+        from tidelake.stablecoins.attested import check_attestations
+
+        return check_attestations(self.store, _asked(coin, chain, run, None, None, None))
 
     def explain(self, name: str, *, run: str = "", as_of: Time | None = None) -> "list[Line]":
         """What stands behind a window or an alert, by its id; see `stablecoins.explaining.explain`.

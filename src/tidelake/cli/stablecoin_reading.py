@@ -1,11 +1,11 @@
-"""Commands that read what replays wrote: stablecoins windows, alerts, explain, page."""
+"""Commands that read what replays wrote: stablecoins windows, alerts, verify, explain, page."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tidelake.cli.options import example, options
+from tidelake.cli.options import DONE, FAILED, example, options
 from tidelake.cli.output import Format
 from tidelake.cli.times import point
 
@@ -28,6 +28,7 @@ def register(stablecoins: typer.Typer) -> None:
         )
     )(windows)
     stablecoins.command(epilog=example("stablecoins alerts", "stablecoins alerts USDC --last"))(alerts)
+    stablecoins.command(epilog=example("stablecoins verify", "stablecoins verify USDC --format json"))(verify)
     stablecoins.command(
         epilog=example(
             "stablecoins explain USDC:ethereum:60:1678492800",
@@ -90,6 +91,28 @@ def alerts(
     opts.show(found, columns=_columns(ALERT_COLUMNS, several) if opts.form is Format.table else ())
     count = found.select("run", "alert_id").n_unique()
     opts.say(f"{count:,} alert{'' if count == 1 else 's'}, {found.height:,} steps")
+
+
+def verify(
+    ctx: typer.Context,
+    coin: Annotated[str, typer.Argument(help="Canonical symbol; all by default.")] = "",
+    chain: Annotated[str, typer.Option(help="A chain, or all: over all of them.  [default: both]")] = "",
+    run: Run = "",
+) -> None:
+    """Hold attestations against the windows that they vouch for.
+
+    Follows each chain of hashes, and hashes each FINAL window again: names each entry that does not follow from the one
+    before, each row that says something else now, and what is attested without a row or should be and is not. Exits
+    with 1 where there is one. While a run still writes, its last windows may not be attested yet.
+    """
+    from tidelake.stablecoins.attested import Finding
+
+    opts = options(ctx)
+    checked = opts.open_lake().stablecoins.verify(coin, chain=chain or None, run=run)
+    opts.show(checked.findings, Finding)
+    found = len(checked.findings)
+    opts.say(f"{checked.chains:,} chains of hashes, {checked.entries:,} entries: {found:,} problem{'s' * (found != 1)}")
+    raise typer.Exit(FAILED if found else DONE)
 
 
 def explain(
