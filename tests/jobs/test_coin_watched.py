@@ -2,19 +2,27 @@
 
 import asyncio
 import time
+from itertools import count
 
 import pytest
 
 import tidelake
+from tests.jobs.chain_relay import relay, rpc
 from tests.jobs.coin_server import serving_coins
+from tests.jobs.test_follow_coins import HOLDER, Chain, coin_at
+from tests.jobs.test_follow_heads import CHAIN, FAST, provider
+from tests.stablecoins.tokens import NOBODY
 from tidelake.errors import ConfigError, FormatDrift, NotInLake
 from tidelake.jobs.coin_polls import PollSettings
 from tidelake.jobs.coin_watched import WatchedHistory
 from tidelake.jobs.watch_coins import CoinWatch
+from tidelake.jobs.watch_state import WatchFile
 from tidelake.providers.registry import COIN_SOURCES
 from tidelake.raw.verify import verify
-from tidelake.stablecoins.records import AlertRow, WindowRow
+from tidelake.stablecoins.records import AlertRow, CorrectionRow, WindowRow
 from tidelake.stablecoins.registry import coins as registry
+from tidelake.stablecoins.replay.run import Replay
+from tidelake.stablecoins.sources import watch_lane
 from tidelake.tables.read import scan
 from tidelake.tables.stablecoins import STABLECOIN_TABLES
 from tidelake.transport.http import Patience
@@ -45,7 +53,7 @@ def lake(tmp_path):
     return tidelake.open(tmp_path / "lake")
 
 
-def watch(lake, server, clock, *, until, coins=None, jsonl=None):
+def watch(lake, server, clock, *, until, chains=(), coins=None, jsonl=None):
     """Watch until a condition of all that was told holds."""
     told = []
     server.now_s = lambda: clock() // 10**9
@@ -59,7 +67,7 @@ def watch(lake, server, clock, *, until, coins=None, jsonl=None):
         coin_watch = CoinWatch(
             lake.store,
             coins or [registry()[name] for name in ("DAI", "USDC")],
-            (),
+            chains,
             polls=PollSettings(
                 urls=dict.fromkeys(COIN_SOURCES, server.url),
                 paces=dict.fromkeys(COIN_SOURCES, Pace(1e6, 1.0)),
@@ -67,6 +75,7 @@ def watch(lake, server, clock, *, until, coins=None, jsonl=None):
                 patience=Patience(attempts=1, timeout=10.0),
                 clock=clock,
             ),
+            every_s=FAST,
             clock=clock,
             listen=listen,
             jsonl=jsonl,
@@ -109,6 +118,27 @@ def test_replay_of_a_watch_of_providers_gives_its_rows_and_alerts_and_files(lake
     assert verify(lake.store).problems == []
 
 
+def test_watch_that_was_killed_and_gone_on_with_is_replayed_as_one(lake, server, monkeypatch):
+    clock, save, saves = Hurrying(), WatchFile.save, count()
+
+    def dying(self, written):
+        if next(saves) >= 2:  # the order is kept, the batch is not
+            raise OSError("killed")
+        save(self, written)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(WatchFile, "save", dying)
+        with pytest.raises(OSError, match="killed"):
+            watch(lake, server, clock, until=lambda told: False)
+    report = watch(lake, server, clock, until=counted(WindowRow, 40))
+    assert report.resumed
+    (begun, *_) = parts = watch_lane.read_parts(lake.store, report.run)
+    assert (begun.first, len(parts) > 1) == (0, True)
+    replayed = lake.stablecoins.replay(kind="lake", watch=report.run, run="again").wait(120)
+    assert replayed.counts == report.counts
+    assert rows(lake, "again") == rows(lake, report.run)
+
+
 def test_two_watches_of_one_lake_are_each_replayed_as_they_were(lake, server):
     clock = Hurrying()
     first = watch(lake, server, clock, until=counted(WindowRow, 20))
@@ -117,6 +147,35 @@ def test_two_watches_of_one_lake_are_each_replayed_as_they_were(lake, server):
     for report in (second, first):
         lake.stablecoins.replay(kind="lake", watch=report.run, run=f"again {report.run}").wait(120)
         assert rows(lake, f"again {report.run}") == rows(lake, report.run)
+
+
+def test_watch_of_a_node_is_replayed_with_its_corrections(lake, server, start_anvil):
+    chain = Chain(start_anvil("--no-mining").url)
+    chain.mine(3)
+    clock, coin, state = Hurrying(), coin_at(chain.token), {"step": 0}
+
+    def until(told):
+        head = int(rpc(chain.url, "eth_blockNumber"), 16)
+        if state["step"] == 0 and counted(WindowRow, 1)(told):
+            state["step"], state["block"] = 1, head
+            chain.move(NOBODY, HOLDER, 7_000_000)
+            chain.mine(2)
+        elif state["step"] == 1 and counted(WindowRow, 10)(told):
+            state["step"] = 2
+            rpc(chain.url, "anvil_reorg", 2, [])
+            chain.mine(2)
+        return counted(CorrectionRow, 1)(told) and counted(WindowRow, 50)(told)
+
+    with relay(chain.url) as beside:
+        nodes = [(CHAIN, (provider("alpha", chain.url), provider("beta", beside.url)))]
+        report = watch(lake, server, clock, until=until, chains=nodes, coins=[coin])
+    history = WatchedHistory(lake.store, report.run, coins=[coin])
+    replayed = Replay(lake.store, "again", history.setups(), passes_time=False).run(history)
+    assert (history.refused, replayed.counts) == ({}, report.counts)
+    assert any(
+        one.stream == "chain anvil" for part in watch_lane.read_parts(lake.store, report.run) for one in part.order
+    )
+    assert rows(lake, "again") == rows(lake, report.run)
 
 
 def test_what_lanes_do_not_hold_of_a_watch_is_said(lake, server, monkeypatch):
@@ -133,7 +192,7 @@ def test_what_lanes_do_not_hold_of_a_watch_is_said(lake, server, monkeypatch):
     history = WatchedHistory(lake.store, report.run)
     monkeypatch.setattr(history, "_told", lambda: iter(()))
     list(history.batches())
-    assert "its lane is not sealed yet" in history.refused["coins.watches"]
+    assert "a lane may not be sealed yet" in history.refused["coins.watches"]
 
     moved = WatchedHistory(lake.store, report.run)
     first = next(one for part in moved._parts for one in part.order if one.stream == "price")

@@ -14,11 +14,14 @@ import pytest
 import tidelake
 from tests.jobs.chain_relay import rpc
 from tests.jobs.coin_server import serving_coins
+from tests.jobs.test_coin_watched import rows
 from tests.jobs.test_follow_coins import HOLDER, HOW_IT_WAS_LEARNT, Chain
 from tests.jobs.watch_child import Config, watched_coin
 from tests.stablecoins.tokens import NOBODY
+from tidelake.jobs.coin_watched import WatchedHistory
 from tidelake.raw.crash_points import CRASH_VARIABLE
 from tidelake.raw.verify import verify
+from tidelake.stablecoins.replay.run import Replay
 from tidelake.stablecoins.sources.chain_told import read_observations
 
 POINTS = ["chain-noted:4", "frame-written:20", "watch-saved:1", "watch-saved:2", "chain-noted:40", "watch-saved:3"]
@@ -94,7 +97,7 @@ class Watched:
         final = rows.filter(
             pl.col("window_state") == "FINAL", pl.col("event_time").dt.epoch("s") + pl.col("window_s") <= until_s
         )
-        learnt = {*HOW_IT_WAS_LEARNT - {"known_us"}, "known_at", "recv_ns"}
+        learnt = {*HOW_IT_WAS_LEARNT - {"known_us"}, "known_at", "recv_ns", "run"}
         return {row["window_id"]: row for row in final.drop(learnt).to_dicts()}
 
 
@@ -141,6 +144,15 @@ def kill_at(point, killed, chain):
     assert killed.process.returncode == -9, point
 
 
+def replay_again(watched, coin):
+    """Replay what the watch took, out of its lanes, and hold all rows against those that it gave."""
+    (run,) = watched.lake.scan("stablecoin_windows").collect()["run"].unique()
+    history = WatchedHistory(watched.lake.store, run, coins=[coin])
+    report = Replay(watched.lake.store, "again", history.setups(), passes_time=False).run(history)
+    assert (history.refused, report.unknown) == ({}, 0)
+    assert rows(watched.lake, "again") == rows(watched.lake, run)
+
+
 def compare(chain, minute, calm, killed):
     """Let both come to the same end, and hold their rows against each other and against the node."""
     last = (chain.now_s() - 60) // 60 * 60
@@ -157,6 +169,7 @@ def compare(chain, minute, calm, killed):
     inside = [fact for fact in chain.facts()[0] if minute <= fact.event_us // 1_000_000 < last + 60]
     assert int(minted.scaleb(6)) == sum(fact.units for fact in inside if fact.units > 0)
     assert verify(killed.lake.store).problems == []
+    replay_again(killed, watched_coin(chain.token))
 
 
 def test_watch_killed_before_a_reorganisation_corrects_it_on_its_return_and_ends_as_one_that_runs_on(staged):
@@ -170,7 +183,7 @@ def test_watch_killed_before_a_reorganisation_corrects_it_on_its_return_and_ends
     killed.kill()
     reorganise(chain)
     compare(chain, minute, calm, killed)
-    corrected = killed.lake.scan("stablecoin_corrections").collect()
+    corrected = killed.lake.scan("stablecoin_corrections").collect().filter(pl.col("run") != "again")
     assert set(corrected["reason"]) == {"chain_reorg"}
     gone = set(corrected["event_id"])
     stands = {fact.id.replace("anvil:", "ethereum:") for fact in chain.facts()[0]}

@@ -5,7 +5,9 @@ It ends when the file that the configuration names as `stop` is there.
 
 import asyncio
 import sys
+import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -34,6 +36,11 @@ class Config(msgspec.Struct):
     second: int
 
 
+def crawling(begun_ns):
+    """A clock that all but stands, a thousandth as fast as the wall's: which of two notes came later must be told."""
+    return begun_ns + (time.time_ns() - begun_ns) // 1_000
+
+
 def watched_coin(token):
     coin = coin_at(token)
     return msgspec.structs.replace(coin, deployments=(msgspec.structs.replace(coin.deployments[0], chain="ethereum"),))
@@ -52,7 +59,7 @@ def watch_of(config, **options):
         polls=polls,
         jsonl=Path(config.lines),
         every_s=EVERY_S,
-        clock=lambda: config.second * 10**9,
+        clock=partial(crawling, config.second * 10**9),
         **options,
     )
 

@@ -1,7 +1,8 @@
 """What a lake holds of coins, as a history to replay: what was polled, the past that was asked for, candles and texts.
 
-All of it in the order in which it was known, read by the code that reads it live. What nodes told is not merged in: two
-watches of one chain may have left blocks out between them, and a head says that none is missing.
+All of it in the order in which it was known, read by the code that reads it live. Node lanes are not merged in here:
+two watches of one chain may have left blocks out between them, and a head says that none is missing. They are replayed
+as the watch took them (`coin_watched`).
 """
 
 import datetime as dt

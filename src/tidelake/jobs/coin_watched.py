@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
+from heapq import merge
 
 import msgspec
 
@@ -13,6 +14,7 @@ from tidelake.stablecoins.coin import Coin
 from tidelake.stablecoins.observation import Observation
 from tidelake.stablecoins.registry import coins as registry
 from tidelake.stablecoins.setup import CoinSetup
+from tidelake.stablecoins.sources.chain_told import read_observations
 from tidelake.stablecoins.sources.feed import merge_known
 from tidelake.stablecoins.sources.observations import observation
 from tidelake.stablecoins.sources.refs import coin_refs
@@ -81,8 +83,10 @@ class WatchedHistory:
                 for run in part.order:
                     found += [next(own) for _ in range(run.count)] if not run.stream else streams.take(run)
             except EOFError as exc:
-                held = f"{part.first + len(found):,} of {len(self):,} observations are held"
-                self.refused[LANE] = f"{held}: {exc}; its lane is not sealed yet, or was not kept"
+                held = part.first + len(found)
+                self.refused[LANE] = (
+                    f"{held:,} of {len(self):,} observations are held: {exc}; a lane may not be sealed yet"
+                )
                 yield found
                 return
             yield found
@@ -93,8 +97,14 @@ class WatchedHistory:
     def _told(self) -> Iterator[Observation]:
         """All that the lanes hold, of the watch and of others, by the time at which it was known."""
         lanes = {(name, lane.name) for name, setup in self._setups.items() for lane in setup.chains}
-        told = map(observation, merge_known(lake_parts(self._store, coin_refs(self._coins), self._polarity)))
-        return (seen for seen in told if not seen.chain or (seen.coin, seen.chain) in lanes)
+        feeds = (
+            seen
+            for seen in map(observation, merge_known(lake_parts(self._store, coin_refs(self._coins), self._polarity)))
+            if not seen.chain or (seen.coin, seen.chain) in lanes
+        )
+        names = {lane.name.partition("/")[0]: None for setup in self._setups.values() for lane in setup.chains}
+        chains = (read_observations(self._store, name, self._coins, self._run) for name in names)
+        return merge(feeds, *chains, key=lambda seen: seen.known_us)
 
 
 class _Streams:

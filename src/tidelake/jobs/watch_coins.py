@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from heapq import merge
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -240,10 +241,9 @@ class CoinWatch:
     def _catch_up(self, feeds: Sequence[Feed]) -> None:
         """Take what lanes hold and no machine has heard, in the order in which it was known."""
         state = self._state
-        missed = [seen for one in self._chains for seen in one.recall()]
-        for feed in feeds:
-            missed += self._heard(list(feed.history(state.heard.get(feed.name, state.begun_us))))
-        self._take(sorted(missed, key=lambda seen: seen.known_us))
+        missed = [one.recall() for one in self._chains]
+        missed += [self._heard(list(feed.history(state.heard.get(feed.name, state.begun_us)))) for feed in feeds]
+        self._take(merge(*missed, key=lambda seen: seen.known_us))
         now_us = self._clock() // 1_000
         for one in self._chains:  # one that could not be followed any more is followed again
             self._take(one.standing(now_us, 1.0))
@@ -290,18 +290,26 @@ class CoinWatch:
             anew = False
             if self._metrics is not None:
                 self._metrics.took(seen)
-        if records:
-            self._order.write()  # before what followed from it is stored
         self._writer.put(records)
         if self._listen and records:
             self._listen(records)
 
     def _before(self, file: WatchFile, number: int, records: Sequence[Record]) -> Callable[[], None]:
-        """Take down where the watch stands with a batch; what writes it to the file, before the batch is stored."""
+        """Take down where the watch stands with a batch; what writes it to the file, before the batch is stored.
+
+        The order is kept first: a watch that goes on from the file goes on where a part of the order ends.
+        """
+        self._order.write()
         state = self._state
         state.number, state.records = number, list(records)
         state.counts = dict(Counter(state.counts) + Counter(type(record).__name__ for record in records))
         state.fleet = self._fleet.save()
         state.sizes = dict(self._jsonl.sizes) if self._jsonl is not None else {}
         state.chains = {one.chain.name: one.place for one in self._chains}
-        return partial(file.save, file.written(state))
+        written = file.written(state)
+
+        def begin() -> None:
+            file.save(written)
+            self._order.seal_when_due()
+
+        return begin

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from tidelake.errors import StoreError
 from tidelake.raw.codec import key_from_environment
 from tidelake.raw.lane import LaneWriter
 from tidelake.raw.sealing import claim_nothing
@@ -12,6 +13,7 @@ from tidelake.raw.store import Store
 from tidelake.stablecoins.observation import Observation
 from tidelake.stablecoins.setup import CoinSetup
 from tidelake.stablecoins.sources.watch_lane import FEED, LANE, Run, WatchPart, stream_of
+from tidelake.transport.logger import logger
 
 SEAL_S = 300.0
 
@@ -68,7 +70,14 @@ class WatchOrder:
         self._part = WatchPart(part.run, part.end, [], [])
         if self._monotonic() - self._sealed_s >= SEAL_S:
             self._sealed_s = self._monotonic()
-            self._lane.seal()
+            self._lane.detach()
+
+    def seal_when_due(self) -> None:
+        """Seal what was kept for five minutes; another thread than that of `write` may."""
+        try:
+            self._lane.seal_detached()
+        except StoreError as exc:  # the frames stay in the part file, and are sealed the next time
+            logger().warning("not sealed", lane=LANE, reason=str(exc))
 
     def close(self) -> None:
         """Seal what is left."""

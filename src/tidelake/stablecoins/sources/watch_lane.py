@@ -20,7 +20,7 @@ from tidelake.stablecoins.setup import CoinSetup
 
 LANE = lane_name("coins", "watches")
 FEED = "watch_order"
-OF_CHAINS = ("supply", "head", "retract", "violation")
+OF_CHAINS = ("supply", "head", "retract", "violation", "resumed", "lost")
 
 
 class Run(msgspec.Struct, array_like=True):
