@@ -241,6 +241,35 @@ def test_a_run_that_is_whole_writes_nothing_again(tmp_path, folder):
     assert rows(store, STABLECOIN_WINDOWS).height == first.counts["WindowRow"]
 
 
+def test_an_empty_file_tells_nothing_and_stops_nothing(tmp_path):
+    price = "timestamp,coin,price\n2024-01-15T00:00:00Z,USDC,1\n"
+    found = CsvFolder(
+        write(tmp_path / "history", ethereum__price=price, ethereum__supply="", ethereum__liquidity="\n\n")
+    )
+    assert (len(found), found.refused) == (1, {})
+    with pytest.raises(ConfigError, match="no row that can be read"):
+        CsvFolder(write(tmp_path / "empty", ethereum__price=""))
+
+
+def test_times_may_have_a_blank_and_a_zone_as_pandas_writes_them(tmp_path):
+    times = (
+        "2024-01-15 00:00:00+00:00",
+        "2024-01-15 01:00:00.000+01:00",
+        "2024-01-15 00:00:00",
+        "2024-01-15T00:00:00Z",
+    )
+    text = "timestamp,coin,price\n" + "".join(f"{time},USDC,1\n" for time in times)
+    found = CsvFolder(write(tmp_path / "history", ethereum__price=text))
+    assert [seen.event_us for batch in found.batches() for seen in batch] == [1_705_276_800_000_000] * 4
+
+
+@pytest.mark.parametrize("chain", ["all", "my chain", "a:b"])
+def test_a_folder_that_can_be_no_chain_is_refused_for_ids_would_name_two_windows(chain, tmp_path):
+    price = "timestamp,coin,price\n2024-01-15T00:00:00Z,USDC,1\n"
+    with pytest.raises(ConfigError, match="can be no chain"):
+        CsvFolder(write(tmp_path / "history", **{f"{chain}__price": price}))
+
+
 def test_two_runs_stand_side_by_side(tmp_path, folder):
     store, history = Store.open(tmp_path / "lake"), CsvFolder(folder)
     for name in ("one", "two"):

@@ -30,7 +30,7 @@ import polars as pl
 from tidelake.errors import ConfigError
 from tidelake.stablecoins.observation import Head, Observation, Retraction
 from tidelake.stablecoins.replay.csv_text import read_text
-from tidelake.stablecoins.replay.csv_values import COIN, time_us, units_of
+from tidelake.stablecoins.replay.csv_values import NAME, time_us, units_of
 
 MARKET: Final = ""
 
@@ -100,7 +100,7 @@ def csv_files(folder: Path) -> list[CsvFile]:
     """The files of a folder: those of no chain first, then chain by chain.
 
     Raises:
-        ConfigError: It holds none.
+        ConfigError: It holds none, or a folder of it can name no chain.
     """
     found = sorted(path for path in folder.glob("*.csv") if path.name in (*FILES, "sources.csv"))
     found += sorted(path for path in folder.glob("*/*.csv") if path.name in (*FILES, *WORDS))
@@ -108,6 +108,12 @@ def csv_files(folder: Path) -> list[CsvFile]:
         names = ", ".join((*FILES, *WORDS))
         raise ConfigError(f"no history in {folder}: it holds none of {names}, nor do its folders, one per chain")
     chains = [path.parent.name if path.parent != folder else MARKET for path in found]
+    for chain in set(chains) - {MARKET}:
+        if chain == "all" or not re.match(NAME, chain):
+            raise ConfigError(
+                f"{folder / chain} holds files of a history and can be no chain: ids name chains, "
+                "so that none is called all, nor has a blank or : in its name"
+            )
     return [
         CsvFile(str(path), path.relative_to(folder).as_posix(), chain, place)
         for place, (path, chain) in enumerate(zip(found, chains, strict=True))
@@ -174,7 +180,7 @@ def _unify(file: CsvFile, part: Part, rows: pl.DataFrame, refused: dict[str, str
     )
     good = found.drop_nulls(["event_us", "known_us", "coin", "source", "value", "block_number"])
     if "coin" in has:
-        good = good.filter(pl.col("coin").str.contains(COIN))
+        good = good.filter(pl.col("coin").str.contains(NAME))
     if good.height < found.height:
         bad = found.join(good.select("row"), on="row", how="anti")
         first = bad["row"][0]

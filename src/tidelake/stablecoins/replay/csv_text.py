@@ -14,9 +14,11 @@ def read_text(path: Path) -> pl.DataFrame:
 
     Returns:
         The columns of the file, `row` (its number, from 0) and `torn`: it has more or fewer fields than the first line,
-        or its quotes do not fit; its other columns are None.
+        or its quotes do not fit; its other columns are None. Nothing of an empty file.
     """
     data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    if not data.strip():
+        return pl.DataFrame()
     names = _fields(data.partition(b"\n")[0]) or []
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
     if b'"' not in data and data.count(b",") == lines * (len(names) - 1):

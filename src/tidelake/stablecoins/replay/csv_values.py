@@ -6,17 +6,17 @@ from typing import Final
 import polars as pl
 
 DECIMALS: Final = 18  # of amounts, which are in tokens
-COIN: Final = r"^[^\s/\\:.][^\s/\\:]*$"  # names folders, and is part of ids
+NAME: Final = r"^[^\s/\\:.][^\s/\\:]*$"  # of a coin or a chain: names folders, and is part of ids
 DIGITS: Final = Context(prec=76, traps=[InvalidOperation, Overflow, Inexact])
 
 
 def time_us(column: str) -> pl.Expr:
-    """Microseconds UTC of ISO 8601 text; null where it is none. A bare number has no unit, and is none."""
+    """Microseconds UTC of ISO 8601 text, T or a blank before the time; null where it is none, as a bare number is."""
     text = pl.col(column).str.strip_chars()
-    zoned = text.str.to_datetime(time_unit="us", time_zone="UTC", format="%Y-%m-%dT%H:%M:%S%.f%#z", strict=False)
-    plain = text.str.to_datetime(time_unit="us", format="%Y-%m-%dT%H:%M:%S%.f", strict=False)
-    spaced = text.str.to_datetime(time_unit="us", format="%Y-%m-%d %H:%M:%S%.f", strict=False)
-    return pl.coalesce(zoned.dt.epoch("us"), plain.dt.epoch("us"), spaced.dt.epoch("us"))
+    joined = text.str.replace(r"^(\S+) (\S+)$", "${1}T${2}")
+    zoned = joined.str.to_datetime(time_unit="us", time_zone="UTC", format="%Y-%m-%dT%H:%M:%S%.f%#z", strict=False)
+    plain = joined.str.to_datetime(time_unit="us", format="%Y-%m-%dT%H:%M:%S%.f", strict=False)
+    return pl.coalesce(zoned.dt.epoch("us"), plain.dt.epoch("us"))
 
 
 def units_of(amount: str) -> int | None:
