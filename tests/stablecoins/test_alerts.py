@@ -76,6 +76,16 @@ def test_one_source_against_another_is_withdrawn_when_its_window_is_final():
     assert steps(told)[-1][0] == "WITHDRAWN"
 
 
+def test_a_depeg_whose_first_window_one_source_saw_alone_is_not_withdrawn_while_all_see_it_grow():
+    machine = Machine(setup("ethereum", price_sources=2))
+    told = run(machine, price(1, 0.9949), price(2, 0.9951, "coinbase"), clock(60))  # the level is 0.995
+    for second in range(60, 1980, 60):
+        told += run(machine, price(second, 0.98), price(second + 1, 0.98, "coinbase"), clock(second + 60))
+    assert steps(told)[-1] == ("CONFIRMED", "warning", False)
+    assert steps(run(machine, head(2000, "ethereum", 2000, 2000))) == []  # its window is FINAL now
+    assert len({a.alert_id for a in told if isinstance(a, AlertRow)}) == 1
+
+
 def test_a_restated_price_withdraws_the_alert_with_its_reason():
     machine = Machine(setup("ethereum"))
     run(machine, price(1, 0.5), price(2, 1.0), clock(60))

@@ -1,7 +1,8 @@
 """The life of alerts: fired at once whatever the confidence, then surer with each version of the window, or withdrawn.
 
 PROVISIONAL at first; PROBABLE from a confidence of 0.6; CONFIRMED from 0.8, once the window is FINAL or a second source
-agrees; WITHDRAWN where the window, told anew, no longer says so. An alert lasts until some windows in a row are calm,
+agrees; WITHDRAWN where the window, told anew, no longer says so, or other sources of it do not and no later window was
+worse with a second source. An alert lasts until some windows in a row are calm,
 and is kept until the window that it rests on is FINAL.
 """
 
@@ -130,7 +131,8 @@ class AlertBook(msgspec.Struct):
             return
         self._worse(alert, row, signal, out)
         self._surer(alert, row, signal, out)
-        if alert.settled and not signal.corroborated and row.price_sources > 1 and alert.kind == "depeg":
+        alone = not signal.corroborated and row.price_sources > 1 and alert.kind == "depeg"
+        if alert.settled and alone and not _goes_beyond(alert, row, signal):
             alert.rank = 3
             self._say(alert, row, f"{row.price_sources - 1} other sources of the final window do not say so", out)
 
@@ -196,3 +198,8 @@ class AlertBook(msgspec.Struct):
         lasting = [alert.level for alert in self.alerts if alert.kind == "depeg" and alert.lasts]
         reached = max(lasting, default=-1) + 1
         self.depeg_bound = rules.depeg[reached] if reached < len(rules.depeg) else NEVER
+
+
+def _goes_beyond(alert: Alert, row: WindowRow, signal: Signal) -> bool:
+    """Whether later windows than the one that it rests on say so too, and worse, and a second source agreed."""
+    return alert.corroborated and alert.loud_end_us > row.window_end_us and alert.measure > signal.measure
