@@ -227,11 +227,13 @@ class HeldChain:
         blocks: The active blocks that are held, oldest first.
         tiers: As they were; blocks before those that are held may be meant.
         awaited: Those of which the logs are not told.
+        halted: Why it was halted; "" where it was not.
     """
 
     blocks: tuple[Block, ...]
     tiers: Tiers
     awaited: tuple[Block, ...]
+    halted: str = ""
 
 
 Output: TypeAlias = Moved | Correction | Incident | Resumed | Standing

@@ -47,6 +47,9 @@ def watch(
         ),
     ] = "",
     anew: Annotated[bool, typer.Option("--anew", help="Begin a new run, where one could be gone on with.")] = False,
+    resume_halted: Annotated[
+        bool, typer.Option("--resume-halted", help="Go on with a halted chain, with what its nodes agree on now.")
+    ] = False,
 ) -> None:
     """Watch coins live: windows, scores, alerts and attestations, from chains, providers, bars and texts.
 
@@ -95,6 +98,7 @@ def watch(
         metrics=measured,
         feeds=[CandleFeed(store, venue=venue, symbol=symbol), TextFeed(store, coin_refs(watched), folder=texts)],
         anew=anew,
+        resume_halted=resume_halted,
     )
     with ExitStack() as stack:
         if measured is not None:

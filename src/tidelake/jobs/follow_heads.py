@@ -41,6 +41,7 @@ BACK = 64  # blocks before the last final one to begin at, or before the newest 
 LAG_S = 30.0  # a provider as far behind is said to lag
 LOG_BLOCKS = 32  # whose logs are asked for at once
 LATE_S = 60.0  # logs that do not come for so long are late
+LINKED = ("FOLLOWS", "LAGS", "DISAGREES")
 STRIDE = 4_096  # blocks by which a chain that was left behind is caught up with: fewer than a tracker holds
 
 Followed: TypeAlias = Output | BlockLogs | LateLogs | LostLogs
@@ -70,6 +71,7 @@ class HeadFollower:
         hold: As for `Tracker`; the logs of older blocks are asked for no more.
         late_s: Seconds after which logs that do not come are told to be late.
         held: What was held when it was followed last, to go on from in place of `start`.
+        resume_halted: Where it was halted then, `resume` once as many are heard as must agree.
         heard: Told each answer of a provider that is looked at, before anything follows from it.
         patience: Bounds of one question.
     """
@@ -88,6 +90,7 @@ class HeadFollower:
         hold: int = HOLD,
         late_s: float = LATE_S,
         held: HeldChain | None = None,
+        resume_halted: bool = False,
         heard: Heard | None = None,
         patience: Patience = PATIENCE,
     ) -> None:
@@ -97,6 +100,7 @@ class HeadFollower:
         self._providers = {provider.name: provider for provider in providers}
         self._reader: BlockLogReader | None = None
         self._held = held
+        self._resumes = resume_halted and held is not None and held.halted != ""
         self._start = start if held is None else held.blocks[0]
         self._settled = settled
         self._quorum = quorum
@@ -258,8 +262,16 @@ class HeadFollower:
                 assert ask is not None
                 asked = ask
                 self._take(tracker.link(name, await source.blocks(ask), _now_us()))
+            if self._resumes and self._are_heard():
+                self._resumes = False
+                self.resume()
         except (SourceError, FormatDrift) as exc:
             self._take(tracker.gone(name, str(exc), _now_us()))
+
+    def _are_heard(self) -> bool:
+        """Whether as many as must agree have told a chain that is linked to what is held."""
+        linked = [state for state in self.tracker.standings.values() if state in LINKED]
+        return len(linked) >= min(self._quorum, len(self._providers))
 
     async def _within_stride(self, name: str, heads: Sequence[Head]) -> Sequence[Head]:
         """The same, but of a newest block that is too far ahead to be linked one on the way to it."""

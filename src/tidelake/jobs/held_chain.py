@@ -10,7 +10,8 @@ from tidelake.chains.tracker import Tracker
 def recall(tracker: Tracker, chain: Chain | SlotChain, held: HeldChain, seen_us: int) -> None:
     """Let a new tracker, begun at the oldest block that is held, take the others as active and of their tiers.
 
-    Its providers tell nothing yet: each has a voice once it is heard. What it gives out is what was told before.
+    Its providers tell nothing yet: each has a voice once it is heard. What it gives out is what was told before. A
+    chain that was halted is halted.
     """
     active = {block.number: block for block in held.blocks}
     tip = held.blocks[-1]
@@ -23,3 +24,4 @@ def recall(tracker: Tracker, chain: Chain | SlotChain, held: HeldChain, seen_us:
         tracker.hear(heads)
     for name in tuple(tracker.standings):
         tracker.gone(name, "was not asked yet", seen_us)
+    tracker.halted = held.halted

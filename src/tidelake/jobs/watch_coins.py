@@ -82,6 +82,7 @@ class CoinWatch:
         decimals: By `Deployment.key`, where the registry has none.
         every_s: Seconds between two questions to a node.
         anew: Begin a run of its own in any case.
+        resume_halted: Go on with chains that were halted: what their nodes agree on is taken, tier 3 or not.
         clock: Wall clock, ns since 1970, by which windows begin and time passes.
         listen: Gets records as they are made.
         metrics: Told what is done, and once a second how things stand; None: nobody is.
@@ -102,12 +103,13 @@ class CoinWatch:
         decimals: Mapping[tuple[str, str], int] | None = None,
         every_s: float = 2.0,
         anew: bool = False,
+        resume_halted: bool = False,
         clock: Callable[[], int] = time.time_ns,
         listen: Callable[[list[Record]], None] | None = None,
         metrics: "WatchMetrics | None" = None,
     ) -> None:
         self._store, self._coins, self._nodes, self._polls = store, tuple(coins), chains, polls
-        self._every_s, self._listen, self._clock = every_s, listen, clock
+        self._every_s, self._listen, self._clock, self._resume_halted = every_s, listen, clock, resume_halted
         self._own_feeds, self._anew, self._lines = tuple(feeds), anew, jsonl
         begun_us = clock() // 1_000
         names = [chain.name for chain, _ in chains]
@@ -231,6 +233,7 @@ class CoinWatch:
                 state.run,
                 saved=state.chains.get(chain.name, ChainPlace(0, state.begun_us)) if resumed else None,
                 every_s=self._every_s,
+                resume_halted=self._resume_halted,
                 clock=self._clock,
             )
             for chain, providers in self._nodes

@@ -26,13 +26,15 @@ from tidelake.stablecoins.sources.chain_told import observations_of
 from tidelake.transport.logger import logger
 from tidelake.transport.rpc_providers import Provider
 
+HOW_TO_GO_ON = "end the watch and begin it with --resume-halted to go on with what its nodes agree on, or with --anew"
+
 
 class SourceLine(msgspec.Struct, frozen=True):
     """How a source is: a provider of facts, or one of a chain's nodes.
 
     Attributes:
         source: Its id; of a node "chain:name"; "chain:finality" tells by what blocks of a rollup are final.
-        state: `Condition` of a provider, `StandingState` of a node.
+        state: `Condition` of a provider, `StandingState` of a node; a chain is HALTED, or GONE: followed no more.
         detail: What it told last, or why it does not.
     """
 
@@ -64,6 +66,7 @@ class WatchedChain:
         run: Names its notes.
         saved: How far they were taken before; None for a run that begins.
         every_s: Seconds between two questions to a node.
+        resume_halted: Go on with it where it was halted.
         clock: Wall clock, ns since 1970.
     """
 
@@ -77,12 +80,13 @@ class WatchedChain:
         *,
         saved: ChainPlace | None,
         every_s: float,
+        resume_halted: bool,
         clock: Callable[[], int],
     ) -> None:
         self.chain, self.ended = chain, ""
         self.words = ChainWords(chain.name, coins)
         self._store, self._providers, self._run, self._saved = store, providers, run, saved
-        self._every_s = every_s
+        self._every_s, self._resume_halted = every_s, resume_halted
         self._keeper = ChainKeeper(store, chain.name, run, clock=clock)
         self._parent: WatchedChain | None = None
         self._rollups: dict[str, RollupHeads] = {}  # that settle on this chain
@@ -146,13 +150,17 @@ class WatchedChain:
         return self._follower.tracker
 
     async def __aenter__(self) -> Self:
+        held = self._keeper.memory.held()
+        if held is not None and held.halted and not self._resume_halted:
+            logger().error("chain stays halted", chain=self.chain.name, reason=held.halted, next=HOW_TO_GO_ON)
         self._follower = HeadFollower(
             self.chain,
             self._providers,
             wanted=self._wanted,
             settled=None if self._batches is None else self._settled,
             every_s=self._every_s,
-            held=self._keeper.memory.held(),
+            held=held,
+            resume_halted=self._resume_halted,
             heard=self._keeper.heard,
         )
         await self._follower.__aenter__()
@@ -199,8 +207,9 @@ class WatchedChain:
             return [SourceLine(name, "SILENT", str(exc))]
         tiers = tracker.tiers
         detail = f"block {tiers.head}, safe {tiers.safe}, final {tiers.final}"
+        halt = [SourceLine(name, "HALTED", f"{tracker.halted}; {HOW_TO_GO_ON}")] if tracker.halted else []
         nodes = [SourceLine(f"{name}:{node}", state, detail) for node, state in tracker.standings.items()]
-        return nodes + self._finality_line()
+        return halt + nodes + self._finality_line()
 
     def _hear_batches(self, output: Followed | None) -> None:
         """Tell the rollups that settle here; one whose batches are of another form gets no more tiers from them."""

@@ -234,6 +234,7 @@ class ChainMemory:
         self._blocks: dict[int, tuple[Block, int]] = {}  # with the time at which it was known to be active
         self._told: set[str] = set()
         self._tiers = Tiers(-1, -1, -1)
+        self._halted = ""
 
     @property
     def base_us(self) -> int:
@@ -259,6 +260,10 @@ class ChainMemory:
                 self._told.discard(block.hash)
         if note.moved is not None:
             self._tiers = note.moved.tiers
+        if note.incident is not None:
+            self._halted = note.incident.reason
+        if note.resumed is not None:
+            self._halted = ""
         for block in note.adopted:
             self._blocks[block.number] = block, note.seen_us
         self._forget()
@@ -269,7 +274,7 @@ class ChainMemory:
         if not blocks:
             return None
         awaited = tuple(block for block in blocks if block.hash not in self._told)
-        return HeldChain(blocks, self._tiers, awaited)
+        return HeldChain(blocks, self._tiers, awaited, self._halted)
 
     def _forget(self) -> None:
         tip = next(reversed(self._blocks), -1)
