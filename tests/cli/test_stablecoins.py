@@ -192,6 +192,14 @@ def test_page_of_several_replays_asks_for_one_and_names_them(capsys, lake, tmp_p
     assert (code, "name one with --run: again, hand" in said) == (1, True)
 
 
+def test_folder_for_lines_that_cannot_be_made_is_said_before_anything_is_played(replayed, capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    words = ["stablecoins", "replay", str(tmp_path / "history"), "--jsonl", str(tmp_path / "file" / "lines")]
+    assert run(["--lake", str(tmp_path / "lake"), *words]) == 1
+    said = capsys.readouterr().err
+    assert ("NotADirectoryError" in said, "defect" in said, "depeg" in said) == (True, False, False)
+
+
 def test_replay_of_some_coins_alone_is_done_without_a_gap(replayed):
     code, alerts = replayed("--coins", "USDC")
     assert (code, {alert["coin"] for alert in alerts}) == (0, {"USDC"})

@@ -139,6 +139,10 @@ def run(args: Sequence[str] | None = None) -> int:
         return WRONG_USE if isinstance(exc, ConfigError) else FAILED
     except KeyboardInterrupt:
         return _exit_code(SystemExit(SIGNAL_BASE + signal.SIGINT), caught)
+    except OSError as exc:
+        unnamed = "" if exc.filename is not None else "unexpected "  # a file or folder that is named says what to do
+        _report(exc, f"{unnamed}{type(exc).__name__}", given)
+        return FAILED
     except Exception as exc:
         _report(exc, f"unexpected {type(exc).__name__}", given)
         return FAILED
@@ -181,7 +185,8 @@ def _report(exc: Exception, title: str, args: Sequence[str]) -> None:
         _print("".join(traceback.format_exception(exc)).rstrip())
         return
     text = str(exc) or "no further message"
-    hint = "" if isinstance(exc, TidelakeError) else "\nThis is a defect. Run it again with -v for the traceback."
+    told = isinstance(exc, TidelakeError) or (isinstance(exc, OSError) and exc.filename is not None)
+    hint = "" if told else "\nThis is a defect. Run it again with -v for the traceback."
     _print(f"{title}: {text}{hint}")
 
 

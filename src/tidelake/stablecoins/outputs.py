@@ -202,6 +202,7 @@ class JsonLines:
 
     def __init__(self, folder: Path, sizes: dict[str, int] | None = None) -> None:
         self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)  # fails before anything is played
         self.sizes = dict(sizes or {})
         for path in sorted(folder.glob("*/*/*.jsonl")) if sizes is not None else ():
             name = path.relative_to(folder).as_posix()

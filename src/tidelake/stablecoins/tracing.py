@@ -93,7 +93,10 @@ def trace(
             raise NotInLake(f"no replay told of an alert {name!r}")
         window_s, value = found["window_s"][0], value or OF_ALERTS[kind]
     if value not in FEATURES:
-        raise NotInLake(f"{value!r} is no value of a window that is made of facts", available=tuple(FEATURES))
+        names = ", ".join(FEATURES)
+        raise NotInLake(
+            f"{value!r} is no value of a window that is made of facts; those are {names}", available=tuple(FEATURES)
+        )
     near = Asked(coin, None, run, start, start + dt.timedelta(seconds=window_s), as_of)
     rows = windows(store, near, window_s=window_s).filter(pl.col("event_time") == start)
     mine = rows.filter(pl.col("chain") == ("" if chain == ALL_CHAINS else chain))
@@ -167,7 +170,11 @@ def _verdict(row: dict[str, Any], value: str, again: Any, parts: list[_Part]) ->
     if not parts:
         told = "nobody told a fact of it here"
         is_zero = value == "net_supply_change" and row[value] == 0
-        return f"{told}: all blocks were heard, and held none" if is_zero else told
+        return (
+            f"{told}: all blocks were heard, and held none"
+            if is_zero
+            else f"{told}; a folder that was replayed is named with --history"
+        )
     count = f"{len(parts)} fact{'s' if len(parts) > 1 else ''}"
     if again == row[value]:
         return f"made of {count}, which give it again"
