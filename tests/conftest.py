@@ -20,6 +20,14 @@ settings.load_profile("tidelake")
 _buckets = itertools.count()
 
 
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """No test logs in the way that another set up."""
+    yield
+    if (structlog := sys.modules.get("structlog")) is not None:
+        structlog.reset_defaults()
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """A simulated S3 API on a free local port."""
