@@ -32,6 +32,7 @@ SETTINGS = {
         Setting("markets", "TIDELAKE_MARKETS", "folder with lending markets of your own"),
         Setting("coins", "TIDELAKE_COINS", "folder with stablecoins of your own"),
         Setting("texts", "TIDELAKE_TEXTS", "folder with texts on stablecoins, one JSON object a line (*.jsonl)"),
+        Setting("subreddits", "TIDELAKE_SUBREDDITS", "subreddits whose new posts are scored, with commas between"),
         Setting("bus", "TIDELAKE_BUS", "Redis of the live bus: redis://, rediss:// or unix://; none: in the process"),
         Setting("spool", "TIDELAKE_SPOOL", "local folder for part files of a lake that is not local"),
     )

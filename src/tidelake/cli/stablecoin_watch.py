@@ -30,7 +30,7 @@ def watch(
     duration: Annotated[
         str, typer.Option("--for", help="How long, such as 60s or 2h; else until Ctrl-C.", metavar="SPAN")
     ] = "",
-    polls: Annotated[bool, typer.Option(help="Ask providers for prices, volumes, liquidity, what circulates.")] = True,
+    polls: Annotated[bool, typer.Option(help="Ask providers for facts, and Reddit and X where keys are set.")] = True,
     texts: Annotated[
         Path | None, typer.Option(help="Folder of texts that are scored for sentiment; default: setting `texts`.")
     ] = None,
@@ -70,6 +70,7 @@ def watch(
     from tidelake.jobs.watch_metrics import WatchMetrics
     from tidelake.jobs.watched_chain import SourceLine
     from tidelake.metrics import serving_metrics
+    from tidelake.providers.registry import TEXT_SOURCES
     from tidelake.stablecoins.registry import coins as registry
     from tidelake.stablecoins.sources.refs import coin_refs
     from tidelake.stablecoins.sources.volatility import CandleFeed
@@ -88,6 +89,7 @@ def watch(
     if not venue or not symbol:
         raise typer.BadParameter(f"{bars!r} is no VENUE:SYMBOL", param_hint="--bars")
     store = opts.open_lake(make=True).store
+    spoken = TextFeed(store, coin_refs(watched), folder=texts, sources=tuple(TEXT_SOURCES.values()) if polls else ())
     watching = CoinWatch(
         store,
         watched,
@@ -96,7 +98,7 @@ def watch(
         polls=PollSettings() if polls else None,
         listen=log_records,
         metrics=measured,
-        feeds=[CandleFeed(store, venue=venue, symbol=symbol), TextFeed(store, coin_refs(watched), folder=texts)],
+        feeds=[CandleFeed(store, venue=venue, symbol=symbol), spoken],
         anew=anew,
         resume_halted=resume_halted,
     )

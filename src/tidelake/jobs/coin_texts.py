@@ -1,17 +1,26 @@
-"""Texts on coins, followed in a folder of the user's: each line is kept verbatim in lane `coins.texts` and scored.
+"""Texts on coins, of a folder of the user's and of services: kept verbatim in lane `coins.texts`, and scored together.
 
-Any program that appends lines to a file `*.jsonl` in the folder is a source; there is none for Reddit or X here. A file
-may only grow: a line that is not ended yet is waited for, and what was kept is not read again.
+Any program that appends lines to a file `*.jsonl` in the folder is a source. A file may only grow: a line that is not
+ended yet is waited for, and what was kept is not read again. Services are those of `providers.registry.TEXT_SOURCES`
+whose keys are set; their answers lie in the same lane, as one score is made of all texts in the order in which they
+were known.
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from tidelake.config import setting
 from tidelake.errors import FormatDrift, MissingExtra, StoreError
+from tidelake.jobs.coin_polls import PollSettings
+from tidelake.jobs.text_polls import TextPoll
 from tidelake.providers.coin_source import CoinRef, Feature, received_us
+from tidelake.providers.registry import TEXT_SOURCES
+from tidelake.providers.text_source import TextSource
 from tidelake.raw.codec import key_from_environment
 from tidelake.raw.frame import Frame
 from tidelake.raw.lane import LaneWriter
@@ -19,7 +28,8 @@ from tidelake.raw.ledger import Ledger
 from tidelake.raw.sealing import claim_nothing
 from tidelake.raw.segments import iter_frames
 from tidelake.raw.store import Store
-from tidelake.stablecoins.sources.feed import Health, Known
+from tidelake.stablecoins.sources.answers import TURN_FEED
+from tidelake.stablecoins.sources.feed import Health, Known, Turn
 from tidelake.stablecoins.sources.sentiment import (
     FEED,
     HOUR_US,
@@ -30,12 +40,17 @@ from tidelake.stablecoins.sources.sentiment import (
     SentimentReader,
     Text,
     TextReader,
+    posts_of,
     vader,
 )
+from tidelake.transport.http import Answer, Http, Patience
 from tidelake.transport.logger import logger
 
 NO_FOLDER = "no texts are configured: setting `texts`, TIDELAKE_TEXTS"
 SEAL_US = 300_000_000
+READ = {("frame", FEED), ("note", TURN_FEED), *(("page", name) for name in TEXT_SOURCES)}  # kinds and feeds
+SUBREDDITS = "CryptoCurrency,CryptoMarkets,defi,ethfinance"  # our choice, where the setting names none
+ONE_TRY = Patience(attempts=1, total=10.0, timeout=10.0)  # lines of the folder wait for it
 
 
 class TextFeed:
@@ -46,6 +61,9 @@ class TextFeed:
         coins: Those that are followed.
         folder: Of files `*.jsonl`; default: the setting `texts`. Without one the feed is absent.
         polarity: Scores one text; default: VADER, and without the extra the feed is absent.
+        sources: Services that are asked, each where its keys are set.
+        polls: How they are asked.
+        open_http: The client by which they are.
         when_said: Let `history` count texts from when they were said, as if each had been known at once.
         clock: Wall clock, ns since 1970.
     """
@@ -61,6 +79,9 @@ class TextFeed:
         *,
         folder: Path | str | None = None,
         polarity: Polarity | None = None,
+        sources: Sequence[TextSource] = (),
+        polls: PollSettings | None = None,
+        open_http: Callable[[], Http] = lambda: Http(patience=ONE_TRY),
         when_said: bool = False,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -72,13 +93,17 @@ class TextFeed:
         self._absent = ""
         where = setting("texts", folder, default="")
         self._folder = Path(where) if where else None
-        if self._folder is None:
+        self._open_http = open_http
+        self._polls = self._make_polls(sources, polls or PollSettings(clock=clock))
+        if self._folder is None and all(poll.absent for poll in self._polls):
             self._absent = NO_FOLDER
         elif polarity is None:
             try:
                 self._polarity = vader()
             except MissingExtra as exc:
                 self._absent = str(exc)
+                for poll in self._polls:
+                    poll.absent = poll.absent or self._absent
         self._lane: LaneWriter | None = None
         if not self._absent:  # opened now: it seals what a killed writer left, for `history` to tell
             key = key_from_environment()
@@ -92,17 +117,21 @@ class TextFeed:
         self._ticks = self._failures = 0
         self._reason = ""
 
-    async def tick(self) -> list[Known]:
-        if self._absent or self._folder is None or self._polarity is None:
+    def _make_polls(self, sources: Sequence[TextSource], settings: PollSettings) -> list[TextPoll]:
+        if not sources:
             return []
-        if self._lane is None:
+        subreddits = [name.strip() for name in setting("subreddits", default=SUBREDDITS).split(",") if name.strip()]
+        return [TextPoll(source, self._symbols, subreddits, settings) for source in sources]
+
+    async def tick(self) -> list[Known]:
+        if self._absent or self._polarity is None or self._lane is None:
             return []
         if self._reader is None:
             self._reader = self._read_lane(self._polarity)
         self._asked_us = received_us(self._clock())
         found: list[Known] = []
         try:
-            for name, line in self._new_lines(self._folder):
+            for name, line in () if self._folder is None else self._new_lines(self._folder):
                 found += self._reader.read(self._keep(self._lane, name, line))
         except (OSError, FormatDrift) as exc:
             self._failures += 1
@@ -110,6 +139,7 @@ class TextFeed:
         else:
             self._ticks += 1
             self._reason = ""
+        await self._ask(self._reader, self._lane, found)
         now_us = received_us(self._clock())
         found += self._reader.pass_time(now_us)
         if found:
@@ -122,11 +152,25 @@ class TextFeed:
                 logger().warning("not sealed", source=self.name, reason=str(exc))
         return found
 
+    async def _ask(self, reader: SentimentReader, lane: LaneWriter, found: list[Known]) -> None:
+        """Ask the services that are due; what their answers tell goes to `found`, in the order of the lane."""
+
+        async def ask(http: Http, poll: TextPoll) -> None:
+            await poll.round(
+                http,
+                lambda answer: found.extend(reader.read(_keep_page(lane, poll.source, answer))),
+                lambda turn: found.extend(reader.read(_keep_turn(lane, turn))),
+            )
+
+        if due := [poll for poll in self._polls if poll.due]:
+            async with self._open_http() as http:
+                await asyncio.gather(*(ask(http, poll) for poll in due))
+
     def _read_lane(self, polarity: Polarity) -> SentimentReader:
         """A reader that has read what the lane holds; what that tells is history."""
         reader = SentimentReader(self._symbols, polarity)
         for frame in self._frames():
-            self._left[frame.request] += 1
+            self._left[frame.request] += frame.kind == "frame"
             reader.read(frame)
         now_us = received_us(self._clock())
         reader.pass_time(now_us)
@@ -179,9 +223,10 @@ class TextFeed:
     def _as_said(self, reader: SentimentReader) -> Iterator[Known]:
         lines = TextReader(self._symbols)
         texts: list[Text] = []
+        taken: set[str] = set()
         for frame in self._frames():
             try:
-                texts.append(lines.read(frame.payload, frame.recv_ns))
+                texts += _texts(frame, lines, taken)
             except FormatDrift:
                 continue
         for text in sorted(texts, key=lambda text: text.said_us):
@@ -193,7 +238,7 @@ class TextFeed:
     def _frames(self) -> Iterator[Frame]:
         for entry in Ledger(self._store).entries(LANE):
             for frame in iter_frames(self._store, entry.segment, key_from_environment()):
-                if frame.kind == "frame" and frame.feed == FEED:
+                if (frame.kind, frame.feed) in READ:
                     yield frame
 
     def health(self) -> list[Health]:
@@ -211,9 +256,43 @@ class TextFeed:
                 answers=self._ticks,
                 failures=self._failures,
                 refused=0 if reader is None else reader.refused,
-            )
+            ),
+            *(poll.health() for poll in self._polls),
         ]
 
     async def close(self) -> None:
         if self._lane is not None:
             self._lane.close()
+
+
+def _keep_page(lane: LaneWriter, source: TextSource, answer: Answer) -> Frame:
+    return lane.append(
+        payload=answer.body,
+        kind="page",
+        request=f"GET {answer.url}",
+        feed=source.name,
+        status=answer.status,
+        recv_ns=answer.recv_ns,
+        mono_ns=answer.mono_ns,
+    )
+
+
+def _keep_turn(lane: LaneWriter, turn: Turn) -> Frame:
+    return lane.append(payload=msgspec.json.encode(turn), kind="note", feed=TURN_FEED)
+
+
+def _texts(frame: Frame, reader: TextReader, taken: set[str]) -> Iterator[Text]:
+    """Texts of a frame; posts that were taken before are left out."""
+    if frame.kind == "frame":
+        yield reader.read(frame.payload, frame.recv_ns)
+    if frame.kind != "page":
+        return
+    for name, post in posts_of(frame):
+        if name in taken:
+            continue
+        try:
+            text = reader.read_post(post, frame.recv_ns)
+        except FormatDrift:
+            continue
+        taken.add(name)
+        yield text

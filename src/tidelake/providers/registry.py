@@ -1,4 +1,4 @@
-"""The sources by name: of prices, in the order in which they are taken at their word, and of facts about coins."""
+"""The sources by name: of prices, in the order in which they are taken at their word, of facts on coins, of texts."""
 
 from tidelake.errors import NotInLake
 from tidelake.providers import (
@@ -8,9 +8,12 @@ from tidelake.providers import (
     defillama_current,
     defillama_pools,
     defillama_stablecoins,
+    reddit,
+    x,
 )
 from tidelake.providers.coin_source import CoinSource
 from tidelake.providers.spec import PriceProvider
+from tidelake.providers.text_source import TextSource
 
 PROVIDERS = {provider.name: provider for provider in (defillama.PROVIDER, coingecko.PROVIDER)}
 
@@ -37,6 +40,8 @@ COIN_SOURCES = {
         defillama_current.SOURCE,
     )
 }
+
+TEXT_SOURCES: dict[str, TextSource] = {source.name: source for source in (reddit.SOURCE, x.SOURCE)}
 
 
 def coin_source(name: str) -> CoinSource:

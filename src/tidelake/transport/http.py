@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import httpx
 
 BUSY = frozenset({408, 418, 425, 429})
+JSON = {"Content-Type": "application/json"}
 SHOWN = 200  # characters of a bad answer that an error quotes
 
 Refusal = Callable[[bytes], tuple[str, bool] | None]
@@ -190,20 +191,29 @@ class Http:
                 log.debug("answered", status=answer.status, size=len(answer.body), attempt=attempt)
                 return answer
 
-    async def post(self, url: str, body: bytes, charges: Iterable[tuple[Pace, float]], *, name: str) -> Answer:
-        """The answer to one POST of JSON, whatever its status and content.
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        charges: Iterable[tuple[Pace, float]],
+        *,
+        name: str,
+        headers: Mapping[str, str] = JSON,
+    ) -> Answer:
+        """The answer to one POST, whatever its status and content.
 
         Args:
             url: Where to; its path may be a secret, and it is told nowhere.
-            body: The JSON.
+            body: What is sent.
             charges: Each pace that the host keeps, with what this request counts against it.
             name: Stands for the address in turns, errors and logs.
+            headers: Sent with it, never logged; they say that the body is JSON, where none are given.
 
         Raises:
             SourceError: No whole answer came; it is not asked again here.
         """
         await self.rates.turns(name, charges)
-        return await self._send("POST", url, name, headers={"Content-Type": "application/json"}, content=body)
+        return await self._send("POST", url, name, headers=headers, content=body)
 
     async def _send(
         self,

@@ -6,6 +6,7 @@ Scorer:  C. Hutto, E. Gilbert: VADER: A Parsimonious Rule-based Model for Sentim
 Rule:    A coin's score is the mean over the texts of the last hour that speak of it, each counted once. It is told when
          it moved by 0.1 or more since it was last told, and at each end of five minutes; where the hour holds no text
          there is no score. The hour, the step and 0.1 are our choice.
+Posts:   Answers of `providers.registry.TEXT_SOURCES`: a post counts once, by its id, from the first answer with it.
 Texts:   JSON objects, one a line: `text`; `time`, ISO 8601 with zone or seconds since 1970; `coin`, a symbol, or
          without it the symbols that the text names (USDC or $usdc). Other fields are passed over.
 
@@ -15,7 +16,7 @@ A text counts from when we knew it. One that was then older than the hour is pas
 import datetime as dt
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -25,9 +26,11 @@ from tidelake.errors import FormatDrift
 from tidelake.extras import require
 from tidelake.providers.coin_answers import FIRST_US
 from tidelake.providers.coin_source import CoinFact, received_us
+from tidelake.providers.registry import TEXT_SOURCES
+from tidelake.providers.text_source import Post
 from tidelake.raw.frame import Frame
 from tidelake.raw.ledger import lane_name
-from tidelake.stablecoins.sources.feed import Known
+from tidelake.stablecoins.sources.feed import Known, Turn
 from tidelake.stablecoins.sources.lexicon import WORDS
 
 LANE: Final = lane_name("coins", "texts")
@@ -93,9 +96,19 @@ class TextReader:
             FormatDrift: It is of another form, or its time cannot be.
         """
         try:
-            told = _line_of(line)
+            return self._text(_line_of(line), recv_ns)
         except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
             raise FormatDrift(f"a text: {exc}") from exc
+
+    def read_post(self, post: Post, recv_ns: int) -> Text:
+        """The text of a post that was received then.
+
+        Raises:
+            FormatDrift: It is empty, or its time cannot be.
+        """
+        return self._text(_Line(post.text, post.time), recv_ns)
+
+    def _text(self, told: _Line, recv_ns: int) -> Text:
         said_us = _time_us(told.time)
         if said_us is None or not FIRST_US <= said_us <= received_us(recv_ns) + AHEAD_US:
             raise FormatDrift(f"a text: {str(told.time)[:60]!r} is no time with a zone between 2013 and its receipt")
@@ -121,6 +134,16 @@ def _time_us(told: str | int | float) -> int | None:
     except ValueError:
         return None
     return (time - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1) if time.tzinfo else None
+
+
+def posts_of(page: Frame) -> Iterator[tuple[str, Post]]:
+    """Posts of an answer, the first that were told last, each with an id that is unique among all sources.
+
+    Raises:
+        FormatDrift: The answer is of another form.
+    """
+    for post in reversed(TEXT_SOURCES[page.feed].read(page.payload)):
+        yield f"{page.feed}:{post.id}", post
 
 
 class Scores:
@@ -171,7 +194,7 @@ class Scores:
 
 
 class SentimentReader:
-    """Frames of the lane of texts to scores, in order; a live feed and the reading of the lake both run this.
+    """Frames of the lane of texts to scores and turns, in order; a live feed and the reading of the lake both run this.
 
     Args:
         symbols: Of the coins that are followed.
@@ -190,11 +213,16 @@ class SentimentReader:
         self._polarity = polarity
         self._scores = Scores()
         self._known_us = 0
+        self._taken: dict[str, int] = {}  # posts of the hour, and when they were said
 
     def read(self, frame: Frame) -> list[Known]:
         """Scores that a frame brings, those of intervals that ended before it included."""
         self._known_us = max(self._known_us, received_us(frame.recv_ns))
         found = self._scores.pass_time(self._known_us)
+        if frame.kind == "note":
+            return [*found, Known(msgspec.json.decode(frame.payload, type=Turn), self._known_us)]
+        if frame.kind == "page":
+            return self._read_page(frame, found)
         try:
             text = self._reader.read(frame.payload, frame.recv_ns)
         except FormatDrift as exc:
@@ -203,6 +231,25 @@ class SentimentReader:
             return self._refuse("a text: it was older than an hour when it was known", found)
         return found + self.take(text, self._known_us)
 
+    def _read_page(self, page: Frame, found: list[Known]) -> list[Known]:
+        """Scores that an answer brings: of each coin the last, as all its posts are known at once."""
+        begin_us = self._known_us - HOUR_US
+        self._taken = {name: said_us for name, said_us in self._taken.items() if said_us > begin_us}
+        last: dict[str, Known] = {}
+        try:
+            for name, post in posts_of(page):
+                try:
+                    text = self._reader.read_post(post, page.recv_ns)
+                except FormatDrift as exc:
+                    self._refuse(str(exc), found)
+                    continue
+                if text.said_us > begin_us and name not in self._taken:
+                    self._taken[name] = text.said_us
+                    last |= dict(self._take(text, self._known_us))
+        except FormatDrift as exc:
+            self._refuse(str(exc), found)
+        return found + list(last.values())
+
     def _refuse(self, reason: str, found: list[Known]) -> list[Known]:
         self.refused += 1
         self.reason = reason
@@ -210,9 +257,12 @@ class SentimentReader:
 
     def take(self, text: Text, at_us: int) -> list[Known]:
         """Scores that a text brings at a moment."""
+        return [known for _, known in self._take(text, at_us)]
+
+    def _take(self, text: Text, at_us: int) -> list[tuple[str, Known]]:
         self.texts += 1
         polarity = self._polarity(text.text) if text.coins else Decimal(0)
-        return [known for coin in text.coins for known in self._scores.take(at_us, coin, polarity)]
+        return [(coin, known) for coin in text.coins for known in self._scores.take(at_us, coin, polarity)]
 
     def pass_time(self, until_us: int) -> list[Known]:
         """Scores of intervals that ended by then."""
