@@ -11,8 +11,11 @@ import httpx
 import pytest
 
 import tidelake
+from tests.jobs.test_follow_coins import coin_at
 from tidelake.jobs.coin_polls import PollSettings
 from tidelake.jobs.coin_texts import ONE_TRY, TextFeed
+from tidelake.jobs.coin_watched import WatchedHistory
+from tidelake.jobs.watch_coins import CoinWatch
 from tidelake.providers.coin_source import CoinFact, CoinRef
 from tidelake.providers.registry import TEXT_SOURCES
 from tidelake.raw.ledger import Ledger
@@ -216,7 +219,10 @@ def test_secrets_go_to_their_own_hosts_alone_and_a_token_is_renewed(lake, servic
     assert set(sent) == {"www.reddit.com", "oauth.reddit.com", "api.x.com"}
 
 
-@pytest.mark.parametrize("fault", [401, b'{"error": "unsupported_grant_type"}', b"no JSON"])
+LOGINS = [401, b'{"error": "unsupported_grant_type"}', b"no JSON", b'{"access_token": "a\\nb", "expires_in": 9}']
+
+
+@pytest.mark.parametrize("fault", LOGINS)
 def test_login_that_is_refused_is_a_reason_without_what_was_sent(lake, services, fault):
     services.faults = {"www.reddit.com": [fault]}
     feed = feed_of(lake, services)
@@ -256,3 +262,40 @@ def test_without_keys_services_are_absent_by_the_names_of_the_keys_and_nobody_is
         "reddit": ("absent", "no key is set: TIDELAKE_REDDIT_CLIENT_ID, TIDELAKE_REDDIT_CLIENT_SECRET"),
         "x": ("absent", "no key is set: TIDELAKE_X_BEARER_TOKEN"),
     }
+
+
+def test_key_that_cannot_be_one_is_absent_without_being_shown_and_an_ended_line_is_cut(lake, services, monkeypatch):
+    monkeypatch.setenv("TIDELAKE_X_BEARER_TOKEN", "strange-\u2014-key")
+    monkeypatch.setenv("TIDELAKE_REDDIT_CLIENT_SECRET", "reddit-hidden-42\n")
+    feed = feed_of(lake, services)
+    tick(feed, services)
+    assert health_of(feed)["x"].reason == "what is set is no key: TIDELAKE_X_BEARER_TOKEN"
+    assert services.asked[0][2] == f"Basic {BASIC}"
+    assert health_of(feed)["reddit"].condition == "up"
+
+
+def test_watch_takes_them_and_its_replay_takes_the_same_turns_included(lake, services):
+    coins = [coin_at("0x" + "33" * 20)]
+    services.faults = {"api.x.com": [500, 500, 500]}
+    feed = feed_of(lake, services)
+    feed.interval_s = 0.02
+    services.say("reddit", "t3_a", "USDC 0.5")
+
+    async def watched():
+        watch = CoinWatch(lake.store, coins, [], feeds=[feed], clock=services.wall_ns, anew=True)
+        task = asyncio.create_task(watch.run())
+        while health_of(feed)["x"].condition != "up" or feed.health()[0].condition != "up":
+            assert not task.done()
+            services.now_s += 1
+            await asyncio.sleep(0.002)
+        task.cancel()
+        return await task
+
+    report = asyncio.run(asyncio.wait_for(watched(), 60))
+    assert {line.source: line.state for line in report.sources} == {"vader": "up", "reddit": "up", "x": "up"}
+    history = WatchedHistory(lake.store, report.run, coins=coins, polarity=lambda text: Decimal(text.split()[-1]))
+    taken = [seen for batch in history.batches() for seen in batch]
+    assert len(taken) == len(history) == report.observations
+    assert history.refused == {}
+    assert [seen.source for seen in taken if seen.feature == "source"] == ["x", "x"]
+    assert "sentiment" in {seen.feature for seen in taken}

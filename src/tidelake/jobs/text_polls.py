@@ -53,8 +53,10 @@ class TextPoll:
     ) -> None:
         self.source = source
         self.interval_s = settings.intervals.get(source.name, source.interval_s)
-        missing = [name for name in source.variables if not os.environ.get(name)]
-        self.absent = f"no key is set: {', '.join(missing)}" if missing else ""
+        self._secrets = [os.environ.get(name, "").strip() for name in source.variables]
+        self.absent = _why_absent(source.variables, self._secrets)
+        for secret in self._secrets:
+            hide(secret)
         self._breaker = Breaker(
             failures=settings.failures,
             pause=self.interval_s,
@@ -118,7 +120,7 @@ class TextPoll:
 
     async def _bearer(self, http: Http) -> str:
         if not self.source.login_url:
-            return os.environ.get(self.source.variables[0], "")
+            return self._secrets[0]
         if not self._token or self._settings.monotonic() >= self._token_ends_s:
             told = await self._log_in(http)
             hide(told.access_token)
@@ -129,8 +131,7 @@ class TextPoll:
     async def _log_in(self, http: Http) -> _Token:
         """A new token; what the answer says is quoted nowhere."""
         url = self.source.login_url
-        client = ":".join(os.environ.get(name, "") for name in self.source.variables)
-        basic = base64.b64encode(client.encode()).decode()
+        basic = base64.b64encode(":".join(self._secrets).encode()).decode()
         hide(basic)
         answer = await http.post(
             url,
@@ -149,9 +150,12 @@ class TextPoll:
                 status=answer.status,
             )  # fmt: skip
         try:
-            return _token_of(answer.body)
+            told = _token_of(answer.body)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise SourceError(f"POST {url}: it told no token", retryable=True, status=200) from None
+            told = _Token("", 0.0)
+        if not _fits_header(told.access_token):
+            raise SourceError(f"POST {url}: it told no token", retryable=True, status=200)
+        return told
 
     def _failed(self, exc: TidelakeError | OSError) -> None:
         self._breaker.failed()
@@ -185,3 +189,16 @@ class TextPoll:
             in_a_row=self._breaker.in_a_row,
             breaker=self._breaker.state,
         )
+
+
+def _why_absent(variables: Sequence[str], secrets: Sequence[str]) -> str:
+    told = list(zip(variables, secrets, strict=True))
+    if missing := [name for name, secret in told if not secret]:
+        return f"no key is set: {', '.join(missing)}"
+    if strange := [name for name, secret in told if not _fits_header(secret)]:
+        return f"what is set is no key: {', '.join(strange)}"
+    return ""
+
+
+def _fits_header(secret: str) -> bool:
+    return bool(secret) and secret.isascii() and secret.isprintable()
