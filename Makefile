@@ -12,8 +12,6 @@ EDITABLE := $(PIP) install --quiet --no-input --no-deps --no-build-isolation -e 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url $(if $(UPGRADE),--upgrade)
 ARGS ?=
-# One more than there are cores: some tests wait for clocks and sockets.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .PHONY: demo test bench soak pathway lint format docs lock clean
 .DELETE_ON_ERROR:
@@ -22,7 +20,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/tidelake demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 25 $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --durations 25 $(ARGS)
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -m soak $(ARGS)
