@@ -5,9 +5,9 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
+from tests.chains.ancestry import check_links, common_ancestor
 from tests.chains.generated import ZERO, digest, header, header_json, run
 from tests.chains.vectors import OP_STACK, OSAKA
-from tidelake.chains.ancestry import check_links, common_ancestor
 from tidelake.chains.headers import hash_of_header, parse_header, prove_header
 from tidelake.chains.registry import chain
 from tidelake.errors import FormatDrift, SourceError

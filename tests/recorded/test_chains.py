@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
+from tests.chains.ancestry import check_links, common_ancestor
 from tests.recorded.independent_reader import DATA
 from tests.recorded.linked_blocks import linked
 from tidelake.chains.abi import event
-from tidelake.chains.ancestry import check_links, common_ancestor
 from tidelake.chains.bloom import bloom_of, may_hold
 from tidelake.chains.headers import Header, header_of, parse_header, prove_header
 from tidelake.chains.logs import LogFilter, bloom_values, compare_logs

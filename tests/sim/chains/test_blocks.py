@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from tests.chains.ancestry import check_links
 from tests.sim.chains.asking import header
-from tidelake.chains.ancestry import check_links
 from tidelake.chains.headers import prove_header
 from tidelake.chains.logs import LogFilter, parse_logs
 from tidelake.chains.receipts import parse_receipts, prove_no_logs, prove_receipts

@@ -4,9 +4,9 @@ import datetime as dt
 
 import pytest
 
+from tests.chains.ancestry import common_ancestor
 from tests.sim.chains.asking import header
 from tests.sim.chains.driving import REGISTRY
-from tidelake.chains.ancestry import common_ancestor
 from tidelake.sim.chains.chain import SimChain
 from tidelake.sim.chains.faults import ChainFaults
 from tidelake.sim.chains.node import SimNode
